@@ -1,0 +1,36 @@
+/* What the kernel's socket tables held at one time, and what of them could not be seen. */
+#pragma once
+
+#include "core/endpoint.h"
+
+typedef enum Table {
+    TABLE_TCP4,
+    TABLE_TCP6,
+    TABLE_UDP4,
+    TABLE_UDP6,
+    TABLE_UDPLITE4,
+    TABLE_UDPLITE6,
+    TABLE_MAX,
+} Table;
+
+typedef enum TableState {
+    TABLE_COMPLETE,
+    TABLE_INCOMPLETE, /* failed, interrupted or cut short: decides nothing for its ports */
+    TABLE_ABSENT, /* this kernel has no such protocol or diag module: coverage, not incompleteness */
+} TableState;
+
+typedef struct Snapshot {
+    Endpoints endpoints; /* sorted, folded */
+    TableState tables[TABLE_MAX];
+    char *trouble[TABLE_MAX]; /* why it is incomplete or absent, one line for people; else NULL */
+    uint16_t ephemeral_first, ephemeral_last; /* net.ipv4.ip_local_port_range */
+    unsigned without_owner; /* sockets whose owner was looked for and not found */
+    char *owner_trouble; /* why owners cannot be seen (missing capability), one line; else NULL */
+} Snapshot;
+
+const char *table_name(Table table); /* "tcp/IPv4" ... */
+Protocol table_protocol(Table table);
+/* False where a table of this protocol is incomplete. */
+bool snapshot_decides(const Snapshot *snapshot, Protocol protocol);
+bool snapshot_complete(const Snapshot *snapshot);
+void snapshot_done(Snapshot *snapshot);
