@@ -38,3 +38,32 @@ typedef enum Reach {
 
 const char *change_name(Change change); /* "none", "closed", ... */
 bool change_parse(const char *text, Change *ret);
+
+/* Borrowed endpoints of one surface. */
+typedef struct Rows {
+    const Endpoint **items;
+    size_t n;
+} Rows;
+
+/* True if every row listens on loopback only (or there is none). */
+bool rows_local(const Rows *rows);
+
+typedef struct Difference {
+    Change change;
+    Reach reach; /* CHANGE_ADDRESS only */
+    bool quiet; /* CHANGE_NONE, yet something should join the baseline unannounced: an address of a rank that its owner
+                   already has, a link-local one, or a better known owner */
+} Difference;
+
+/* Compares by reach: dual-stack [::] equals 0.0.0.0 and [::]; counts are not compared. Owners compare by owner_same: a
+ * new member of an endpoint's owners differs, a missing one does not, an unknown one neither. `rule` (NULL: none) may
+ * state what is expected: that wins over `baseline`. Ephemeral surfaces compare by address and owner, and by number for
+ * TCP; a UDP one only by owner. 0 or -ENOMEM. */
+int difference_make(
+    const Surface *surface, const PortRule *rule, const Rows *baseline, const Rows *seen, Difference *ret);
+
+/* The rows that are expected, for people: the baseline, or what the rule states in its place. 0 or -ENOMEM. */
+int difference_expected(const Surface *surface, const PortRule *rule, const Rows *baseline, Endpoints *ret);
+
+/* severity of a change where no section states one. */
+Severity difference_severity(Change change, Reach reach);

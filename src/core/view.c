@@ -1,0 +1,147 @@
+#include "core/view.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool kernel_owned(const Endpoint *e) {
+    for (size_t i = 0; i < e->n_owners; i++)
+        if (e->owners[i]->exe && strcmp(e->owners[i]->exe, OWNER_EXE_KERNEL) == 0) return true;
+    return false;
+}
+
+Surface surface_of(const Rules *rules, const Snapshot *snapshot, const Endpoint *e) {
+    Surface own = {.protocol = e->protocol, .port = e->port};
+    bool ephemeral = e->port >= snapshot->ephemeral_first && e->port <= snapshot->ephemeral_last;
+    if (!ephemeral || rules_find(rules, e->protocol, e->port)) return own;
+    if (e->protocol == PROTOCOL_TCP)
+        return (Surface){.protocol = PROTOCOL_TCP, .local = address_is_loopback(&e->address)};
+    return kernel_owned(e) ? own : (Surface){.protocol = e->protocol};
+}
+
+typedef enum Side { SIDE_BASELINE, SIDE_SEEN, SIDE_NONE } Side;
+
+typedef struct Entry {
+    Surface surface;
+    const IgnoreRule *ignore;
+    Side side;
+    const Endpoint *endpoint;
+} Entry;
+
+static int compare_entries(const void *a, const void *b) {
+    const Entry *x = a, *y = b;
+    int r = surface_compare(&x->surface, &y->surface);
+    if (r == 0) r = (x->ignore != NULL) - (y->ignore != NULL);
+    if (r == 0) r = (int)x->side - (int)y->side;
+    if (r == 0 && x->endpoint) r = endpoint_compare(x->endpoint, y->endpoint);
+    return r;
+}
+
+/* Does this section need a view even where nothing was learned and nothing is there? */
+static bool states_presence(const PortRule *rule) {
+    return rule->expect == EXPECT_OPEN || (rule->expect == EXPECT_BASELINE && rule->n_addresses > 0);
+}
+
+static size_t count_stated(const Rules *rules) {
+    size_t n = 0;
+    for (size_t i = 0; i < rules->n_ports; i++)
+        if (states_presence(&rules->ports[i])) n += (size_t)(rules->ports[i].last - rules->ports[i].first) + 1;
+    return n;
+}
+
+static void add_side(const Rules *rules, const Snapshot *snapshot, const Endpoints *list, Side side, Entry *entries,
+    size_t *n) {
+    for (size_t i = 0; i < list->n; i++) {
+        const Endpoint *e = &list->items[i];
+        const IgnoreRule *ignore = rules_find(rules, e->protocol, e->port) ? NULL : rules_ignores(rules, e);
+        entries[(*n)++] = (Entry){surface_of(rules, snapshot, e), ignore, side, e};
+    }
+}
+
+static void add_stated(const Rules *rules, Entry *entries, size_t *n) {
+    for (size_t i = 0; i < rules->n_ports; i++) {
+        const PortRule *rule = &rules->ports[i];
+        if (!states_presence(rule)) continue;
+        for (unsigned port = rule->first; port <= rule->last; port++)
+            entries[(*n)++] = (Entry){{.protocol = rule->protocol, .port = (uint16_t)port}, NULL, SIDE_NONE, NULL};
+    }
+}
+
+/* Loopback only before and after: `unlisted_local`; else `unlisted`. Widening alerts also where the port was only logged,
+ * as long as unlisted ports are looked at at all. */
+static Watch watch_of(const Rules *rules, const View *view) {
+    if (view->ignore) return WATCH_IGNORE;
+    if (view->rule) return WATCH_ALERT;
+    if (view->surface.port == 0 && view->surface.protocol != PROTOCOL_TCP) return WATCH_IGNORE;
+    if (rows_local(&view->baseline) && rows_local(&view->seen)) return rules->unlisted_local;
+    if (view->difference.reach == REACH_WIDENED && rules->unlisted != WATCH_IGNORE) return WATCH_ALERT;
+    return rules->unlisted;
+}
+
+static int view_fill(const Rules *rules, const Snapshot *snapshot, View *view) {
+    view->rule = view->surface.port ? rules_find(rules, view->surface.protocol, view->surface.port) : NULL;
+    view->decided = snapshot_decides(snapshot, view->surface.protocol);
+    int r = difference_make(&view->surface, view->rule, &view->baseline, &view->seen, &view->difference);
+    view->watch = watch_of(rules, view);
+    return r;
+}
+
+int views_make(const Rules *rules, const Endpoints *baseline, const Snapshot *snapshot, const Surface *more, size_t n_more,
+    Views *ret) {
+    size_t most = baseline->n + snapshot->endpoints.n + n_more + count_stated(rules), n = 0;
+    _cleanup_(views_done) Views views = {0};
+    Entry *entries = views.entries_ = malloc((most + 1) * sizeof *entries);
+    views.items = calloc(most + 1, sizeof *views.items);
+    views.rows_ = malloc((most + 1) * sizeof *views.rows_);
+    if (!entries || !views.items || !views.rows_) return -ENOMEM;
+
+    add_side(rules, snapshot, baseline, SIDE_BASELINE, entries, &n);
+    add_side(rules, snapshot, &snapshot->endpoints, SIDE_SEEN, entries, &n);
+    add_stated(rules, entries, &n);
+    for (size_t i = 0; i < n_more; i++) entries[n++] = (Entry){more[i], NULL, SIDE_NONE, NULL};
+    if (n > 1) qsort(entries, n, sizeof *entries, compare_entries);
+
+    for (size_t i = 0, rows = 0; i < n;) {
+        View *view = &views.items[views.n++];
+        *view = (View){.surface = entries[i].surface, .ignore = entries[i].ignore};
+        view->baseline.items = view->seen.items = views.rows_ + rows;
+        size_t first = i;
+        for (; i < n && surface_compare(&entries[i].surface, &entries[first].surface) == 0 &&
+               !entries[i].ignore == !entries[first].ignore;
+             i++) {
+            if (entries[i].side == SIDE_NONE) continue;
+            Rows *side = entries[i].side == SIDE_BASELINE ? &view->baseline : &view->seen;
+            if (side == &view->seen && side->n == 0) side->items = views.rows_ + rows;
+            views.rows_[rows++] = entries[i].endpoint;
+            side->n++;
+        }
+        int r = view_fill(rules, snapshot, view);
+        if (r < 0) return r;
+    }
+    *ret = views;
+    views = (Views){0};
+    return 0;
+}
+
+const View *views_find(const Views *views, const Surface *surface) {
+    for (size_t low = 0, high = views->n; low < high;) {
+        size_t middle = low + (high - low) / 2;
+        int r = surface_compare(&views->items[middle].surface, surface);
+        if (r == 0) {
+            const View *view = &views->items[middle];
+            if (!view->ignore) return view;
+            return middle > 0 && surface_compare(&view[-1].surface, surface) == 0 ? view - 1 : NULL;
+        }
+        if (r < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+void views_done(Views *views) {
+    free(views->items);
+    free(views->rows_);
+    free(views->entries_);
+    memset(views, 0, sizeof *views);
+}
