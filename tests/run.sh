@@ -1,0 +1,219 @@
+#!/bin/bash
+# Every test there is: sudo tests/run.sh. Builds into build/ of this checkout and ends with a line "N passed, N failed".
+set -u -o pipefail
+
+usage() {
+    cat <<'EOF'
+usage: sudo tests/run.sh [--quick] [--bench] [--fuzz SECONDS] [--only PATTERN] [--no-deps] [--jobs N]
+
+  --quick         one build (gcc), no sanitisers, no fuzzing, no slow tests
+  --bench         the measurements of tests/bench at the end (never counted as tests)
+  --fuzz SECONDS  how long each fuzz target runs (default 15)
+  --only PATTERN  only tests whose name contains PATTERN
+  --no-deps       do not call apt-get
+  --jobs N        integration tests at one time (default 4)
+EOF
+}
+
+quick=no bench=no fuzz=15 only='' deps=yes jobs=4
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) quick=yes ;;
+    --bench) bench=yes ;;
+    --fuzz) fuzz=${2:?--fuzz needs seconds} && shift ;;
+    --only) only=${2:?--only needs a pattern} && shift ;;
+    --no-deps) deps=no ;;
+    --jobs) jobs=${2:?--jobs needs a number} && shift ;;
+    -h | --help) usage && exit 0 ;;
+    *) usage >&2 && exit 64 ;;
+    esac
+    shift
+done
+
+cd "$(dirname "$0")/.." || exit 1
+if [ "$(id -u)" != 0 ]; then
+    echo 'tests/run.sh must run as root (network namespaces): sudo tests/run.sh' >&2
+    exit 1
+fi
+umask 022
+PATH=$PATH:/usr/sbin:/sbin
+python=/usr/bin/python3 # Debian's, which has Debian's pytest
+export PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
+unset JOURNAL_STREAM NOTIFY_SOCKET INVOCATION_ID
+passed=0 failed=0 skipped=0 failures=() began=$SECONDS
+mkdir -p build/results
+
+packages='gcc libc6-dev clang llvm libclang-rt-14-dev meson ninja-build pkg-config libsystemd-dev libcurl4-openssl-dev
+    libinih-dev libsqlite3-dev libmnl-dev libjansson-dev libssl-dev libcmocka-dev scdoc ca-certificates
+    python3 python3-pytest python3-pytest-xdist python3-aiosmtpd python3-jsonschema exim4-daemon-light openssl iproute2
+    net-tools procps util-linux mount mandoc shellcheck'
+
+install_dependencies() {
+    local missing=() package
+    command -v apt-get >/dev/null || return 0
+    for package in $packages; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} = 0 ] && return 0
+    echo "== installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q || return 1
+    # --no-remove: another mail server on this machine is not thrown out for exim
+    apt-get install -y -q --no-install-recommends --no-remove "${missing[@]}"
+}
+
+wanted() { [ -z "$only" ] || [[ $1 == *"$only"* ]]; }
+
+# One step that is one test: its output is shown only if it fails.
+step() {
+    local name=$1 log
+    shift
+    wanted "$name" || return 0
+    log=build/results/${name//[ \/]/-}.log
+    if "$@" >"$log" 2>&1; then
+        passed=$((passed + 1))
+        printf 'ok    %-44s %4d s\n' "$name" $((SECONDS - began))
+        return 0
+    fi
+    failed=$((failed + 1))
+    failures+=("$name ($log)")
+    printf 'FAIL  %s\n' "$name"
+    tail -n 60 "$log" | sed 's/^/      /'
+    return 1
+}
+
+# Adds the counts of a JUnit file; without one the whole run counts as one failure.
+count() {
+    local name=$1 file=$2 p f s
+    if [ -f "$file" ] && read -r p f s < <($python tests/count.py "$file"); then
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+        [ "$f" = 0 ] || failures+=("$name: $f of $((p + f))")
+        printf '%-5s %-44s %4d s   %d passed, %d failed, %d skipped\n' "$([ "$f" = 0 ] && echo ok || echo FAIL)" \
+            "$name" $((SECONDS - began)) "$p" "$f" "$s"
+    else
+        failed=$((failed + 1))
+        failures+=("$name: did not run")
+        printf 'FAIL  %s: did not run\n' "$name"
+    fi
+}
+
+# A build counts as one test: warnings are errors. Needed by what follows, so never left out by --only.
+build() {
+    local name=$1 compiler=$2 keep=$only
+    shift 2
+    only=
+    step "build $name" build_in "build/$name" "$compiler" "$@"
+    local result=$?
+    only=$keep
+    return $result
+}
+
+build_in() {
+    local directory=$1 compiler=$2
+    shift 2
+    if [ -f "$directory/build.ninja" ]; then
+        meson setup --reconfigure "$directory" --werror "$@" || return 1
+    else
+        rm -rf "$directory"
+        CC=$compiler meson setup "$directory" --werror "$@" || return 1
+    fi
+    meson compile -C "$directory"
+}
+
+unit() {
+    local directory=build/$1 names=()
+    if [ -n "$only" ]; then
+        mapfile -t names < <(meson test -C "$directory" --list 2>/dev/null | grep -F -- "$only" | sed 's,.*/ ,,')
+        [ ${#names[@]} -gt 0 ] || return 0
+    fi
+    rm -f "$directory/meson-logs/testlog.junit.xml"
+    meson test -C "$directory" --no-rebuild --print-errorlogs --timeout-multiplier "$2" "${names[@]}" \
+        >"build/results/unit-$1.log" 2>&1 || tail -n 80 "build/results/unit-$1.log"
+    count "unit tests ($1)" "$directory/meson-logs/testlog.junit.xml"
+}
+
+# integration BUILD SLOWNESS MARKS: against the programs of that build.
+integration() {
+    local report=build/results/integration-$1.xml log=build/results/integration-$1.log status
+    rm -f "$report"
+    PORTWATCH_BUILD=$PWD/build/$1 PORTWATCH_SLOW=$2 $python -m pytest -p no:cacheprovider -q -n "$jobs" \
+        --dist load --junitxml "$report" -m "$3" ${only:+-k "$only"} tests/integration >"$log" 2>&1
+    status=$?
+    # 5: no test of that name
+    [ $status = 5 ] && return 0
+    [ $status = 0 ] || tail -n 200 "$log"
+    count "integration ($1)" "$report"
+}
+
+fuzz_target() {
+    local target=$1 layer=$2 name=${1##*/} work corpus
+    corpus=tests/fuzz/$layer/corpus/${name#fuzz-}
+    [ -d "$corpus" ] || corpus=tests/fuzz/$layer/corpus
+    [ -d "$corpus" ] || { echo "no corpus for $name in tests/fuzz/$layer" && return 1; }
+    work=$(mktemp -d) || return 1
+    # new finds go to the first directory; the kept corpus is only read
+    "$target" -max_total_time="$fuzz" -rss_limit_mb=1024 -timeout=10 -print_final_stats=1 -artifact_prefix="$work/" \
+        "$work" "$corpus"
+    local result=$?
+    [ $result = 0 ] && rm -rf "$work"
+    return $result
+}
+
+fuzzing() {
+    local target
+    for target in build/clang/tests/fuzz/*/*; do
+        if [ ! -f "$target" ] || [ ! -x "$target" ]; then continue; fi
+        step "fuzz ${target##*/} ${fuzz}s" fuzz_target "$target" "$(basename "$(dirname "$target")")"
+    done
+}
+
+manual_pages() {
+    local page
+    for page in build/gcc/man/*.[1-8]; do
+        # STYLE is about taste; scdoc's own preamble is counted there too
+        mandoc -Tlint -Wwarning "$page" || return 1
+    done
+}
+
+shell_scripts() { shellcheck packaging/install.sh tests/run.sh .ci/run; }
+
+# LeakSanitizer needs ptrace, which the notifier children have shut for themselves: they are built without it.
+export ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+
+if [ $deps = yes ]; then
+    if ! install_dependencies; then
+        echo 'the test dependencies could not be installed' >&2
+        printf '\n%s passed, %s failed\n' 0 1
+        exit 1
+    fi
+fi
+
+step 'shell scripts' shell_scripts
+if build gcc gcc --buildtype=debugoptimized; then
+    unit gcc 2
+    step 'manual pages' manual_pages
+    marks='not slow'
+    [ $quick = yes ] || marks=''
+    integration gcc 1 "$marks"
+fi
+if [ $quick = no ]; then
+    build release gcc --buildtype=release -Db_lto=true && unit release 2
+    build clang clang --buildtype=debugoptimized -Dfuzz=true && unit clang 2 && fuzzing
+    if build asan gcc --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined; then
+        unit asan 5
+        integration asan 3 'not plain'
+    fi
+fi
+if [ $bench = yes ]; then
+    build release gcc --buildtype=release -Db_lto=true && $python tests/bench/run.py --build build/release
+fi
+
+printf '\n'
+for failure in "${failures[@]}"; do
+    printf 'failed: %s\n' "$failure"
+done
+[ $skipped = 0 ] || printf '%d skipped\n' $skipped
+printf 'took %d s\n' $((SECONDS - began))
+printf '%d passed, %d failed\n' $passed $failed
+[ $failed = 0 ] && [ $passed -gt 0 ]
