@@ -17,10 +17,14 @@ typedef struct Now {
 /* A difference on its way to being told. Kept in memory only. */
 typedef struct Settling {
     Surface surface;
+    bool ignored; /* of the endpoints that [ignore:] covers */
+    bool quiet; /* nothing to tell: it will join the baseline */
+    bool done; /* acted upon: goes once the decision is committed */
     int64_t start; /* boottime: first snapshot that differed from the told state */
     int64_t start_realtime;
     int64_t present; /* boottime: since when it is not "closed"; equal to start unless it came back as something else */
-    bool closed;
+    bool closed; /* nothing of the told state is there */
+    bool was_closed; /* at any time since start */
     unsigned snapshots; /* that differed since start */
 } Settling;
 
@@ -55,8 +59,10 @@ typedef struct BaselineChange {
 } BaselineChange;
 
 typedef struct Decision {
-    Event *events;
+    Event *events; /* each incident that an event belongs to is written as event.incident says */
     size_t n_events;
+    Incident *updates; /* incidents that change without an event (acknowledged) */
+    size_t n_updates;
     BaselineChange *baseline;
     size_t n_baseline;
     Transition *transitions;
@@ -66,6 +72,7 @@ typedef struct Decision {
     bool pauses_changed;
     bool learned; /* first learning ends with this decision */
     /* memory only */
+    bool steps; /* made by engine_step: the timers below replace the state's */
     Settling *settling;
     size_t n_settling;
     int64_t now_boottime;
@@ -73,11 +80,60 @@ typedef struct Decision {
     int64_t next_look; /* boottime of the next deadline, INT64_MAX: none */
 } Decision;
 
+/* Snapshots in a row with an incomplete table until portwatch calls itself blind. */
+#define ENGINE_BLIND_RUNS 5
+/* Transitions written by one step; what is beyond is counted in one line. */
+#define ENGINE_TRANSITIONS_MAX 200
+
 /* True if there is something to commit. */
 bool decision_writes(const Decision *decision);
 void decision_done(Decision *decision);
 
 /* Decides. `ret` is zeroed and filled; 0 or -ENOMEM. */
 int engine_step(const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now, Decision *ret);
-/* Takes the decision's effects into the state. `committed` false: only the settling timers. Empties the decision. */
+
+/* The answers of people's requests. */
+typedef enum RequestResult {
+    REQUEST_DONE,
+    REQUEST_NOTHING, /* no difference to accept, nothing to resume */
+    REQUEST_UNKNOWN, /* no open incident has this token */
+    REQUEST_MOVED, /* the port differs now from what was told */
+    REQUEST_STATED, /* the configuration states what must be there */
+    REQUEST_UNSEEN, /* the port's tables could not be read completely */
+    REQUEST_SELF, /* the incident is portwatch's own: there is nothing to accept */
+} RequestResult;
+
+/* What to accept and in whose name. */
+typedef struct Acceptance {
+    const char *token; /* an incident's, takes exactly the rows last told; or NULL */
+    const Surface *surface; /* takes the present difference of this port; NULL with token NULL: of all */
+    const char *by, *reason; /* reason may be NULL */
+} Acceptance;
+
+/* A positive RequestResult, 0 (REQUEST_DONE) with a decision to commit and apply, or -ENOMEM. `ret_at` (may be NULL) is
+ * filled with the surface concerned where the result is REQUEST_MOVED or REQUEST_STATED. */
+int engine_accept(const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now,
+    const Acceptance *acceptance, Decision *ret, Surface *ret_at);
+/* No more reminders for this incident. `by` is kept in history. */
+int engine_acknowledge(const State *state, const Now *now, const char *token, const char *by, Decision *ret);
+/* No alerts for `surface` (NULL: all) until now + duration (microseconds); what still differs then is told then. */
+int engine_pause(
+    const State *state, const Now *now, const Surface *surface, int64_t duration, const char *by, Decision *ret);
+int engine_resume(const State *state, const Now *now, const Surface *surface, const char *by, Decision *ret);
+
+/* The open incident of a token or surface; NULL: none. */
+const Incident *state_incident(const State *state, const char *token);
+const Incident *state_incident_at(const State *state, const Surface *surface);
+
+/* The event that tells notifiers `names` (NULL-terminated) what is watched. */
+int engine_learned_event(
+    const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now, char *const *names, Event *ret);
+
+/* Gives ids to the decision's events and new incidents. `random` fills a buffer with random bytes. */
+void decision_identify(Decision *decision, const State *state, void (*random)(void *buffer, size_t size));
+/* A random (version 4) UUID as text from 16 random bytes. */
+void uuid_format(const uint8_t bytes[static 16], char ret[static UUID_TEXT_MAX]);
+
+/* Takes the decision's effects into the state. `committed` false: only the settling timers. Empties the decision.
+ * Events must have their incidents' ids by then. */
 int engine_apply(State *state, Decision *decision, bool committed);

@@ -1,0 +1,172 @@
+/* What people ask for: accept, ack, pause, resume. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/step.h"
+
+static int accept_view(Step *step, const View *view, const Incident *incident, const Acceptance *a, Surface *ret_at) {
+    if (ret_at) *ret_at = view->surface;
+    if (!view->decided) return REQUEST_UNSEEN;
+    Difference left;
+    int r = difference_make(&view->surface, view->rule, &view->seen, &view->seen, &left);
+    if (r < 0) return r;
+    if (left.change != CHANGE_NONE) return REQUEST_STATED;
+    char text[512];
+    snprintf(text, sizeof text, "by %s%s%s", a->by, a->reason ? ": " : "", a->reason ? a->reason : "");
+    _cleanup_free_ char *escaped = text_escape(text, strlen(text));
+    if (!escaped) return -ENOMEM;
+    r = decision_add_transition(step->out, TRANSITION_ACCEPTED, step->now, &view->surface, view->difference.change,
+        &view->baseline, &view->seen, incident ? incident->token : NULL, escaped);
+    if (r >= 0) r = decision_move_baseline(step->out, view, step->now, false);
+    if (r >= 0 && incident)
+        r = step_tell_resolved(step, view, incident, ENDING_ACCEPTED, step->now->realtime, a->by, a->reason);
+    return r;
+}
+
+static int accept_token(Step *step, const Views *views, const Acceptance *a, Surface *ret_at) {
+    const Incident *incident = state_incident(step->state, a->token);
+    if (!incident) return REQUEST_UNKNOWN;
+    if (incident->aspect == ASPECT_SELF) return REQUEST_SELF;
+    const View *view = views_find(views, &incident->surface);
+    if (!view) return REQUEST_UNSEEN;
+    Rows told = {0};
+    Difference moved;
+    int r = rows_borrow(&incident->told, &told);
+    if (r >= 0) r = difference_make(&view->surface, NULL, &told, &view->seen, &moved);
+    free(told.items);
+    if (r < 0) return r;
+    if (ret_at) *ret_at = view->surface;
+    if (!view->decided) return REQUEST_UNSEEN;
+    if (moved.change != CHANGE_NONE) return REQUEST_MOVED;
+    return accept_view(step, view, incident, a, ret_at);
+}
+
+static int accept_surface(Step *step, const View *view, const Acceptance *a, Surface *ret_at) {
+    const Incident *incident = state_incident_at(step->state, &view->surface);
+    if (!view->decided && view->difference.change != CHANGE_NONE) return REQUEST_UNSEEN;
+    if (view->difference.change == CHANGE_NONE && !incident) return REQUEST_NOTHING;
+    return accept_view(step, view, incident, a, ret_at);
+}
+
+static int accept_all(Step *step, const Views *views, const Acceptance *a, Surface *ret_at) {
+    int result = REQUEST_NOTHING;
+    for (size_t i = 0; i < views->n; i++) {
+        if (views->items[i].ignore) continue;
+        int r = accept_surface(step, &views->items[i], a, ret_at);
+        if (r < 0) return r;
+        /* What can be accepted is; what cannot is said of the rest. */
+        if (r == REQUEST_STATED || r == REQUEST_UNSEEN) result = r;
+        if (r == REQUEST_DONE && result == REQUEST_NOTHING) result = REQUEST_DONE;
+    }
+    return result;
+}
+
+int engine_accept(const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now,
+    const Acceptance *acceptance, Decision *ret, Surface *ret_at) {
+    *ret = (Decision){.next_look = INT64_MAX};
+    Step step = {.rules = rules, .state = state, .snapshot = snapshot, .now = now, .out = ret};
+    _cleanup_free_ Surface *more = malloc((state->n_incidents + 1) * sizeof *more);
+    if (!more) return -ENOMEM;
+    size_t n = 0;
+    for (size_t i = 0; i < state->n_incidents; i++)
+        if (state->incidents[i].aspect == ASPECT_SURFACE) more[n++] = state->incidents[i].surface;
+    _cleanup_(views_done) Views views = {0};
+    int r = views_make(rules, &state->baseline, snapshot, more, n, &views);
+    if (r < 0) return r;
+    if (acceptance->token)
+        r = accept_token(&step, &views, acceptance, ret_at);
+    else if (acceptance->surface) {
+        const View *view = views_find(&views, acceptance->surface);
+        r = view ? accept_surface(&step, view, acceptance, ret_at) : REQUEST_NOTHING;
+    } else
+        r = accept_all(&step, &views, acceptance, ret_at);
+    /* Of --all what could be accepted stays decided; a single refusal decides nothing. */
+    if (r < 0 || (r > 0 && (acceptance->token || acceptance->surface))) decision_done(ret);
+    return r;
+}
+
+int engine_acknowledge(const State *state, const Now *now, const char *token, const char *by, Decision *ret) {
+    *ret = (Decision){.next_look = INT64_MAX};
+    const Incident *incident = state_incident(state, token);
+    if (!incident) return REQUEST_UNKNOWN;
+    Incident copy = {0};
+    int r = incident_copy(incident, &copy);
+    if (r < 0) return r;
+    copy.acknowledged = true;
+    copy.next_reminder = 0;
+    _cleanup_free_ char *escaped = text_escape(by, strlen(by));
+    r = escaped ? decision_add_transition(ret, TRANSITION_ACKNOWLEDGED, now,
+                      incident->aspect == ASPECT_SURFACE ? &incident->surface : NULL, incident->change, NULL, NULL,
+                      incident->token, escaped)
+                : -ENOMEM;
+    if (r >= 0) r = decision_add_update(ret, &copy);
+    incident_done(&copy);
+    if (r < 0) decision_done(ret);
+    return r;
+}
+
+static bool pause_is(const Pause *pause, const Surface *surface) {
+    return surface ? !pause->all && surface_compare(&pause->surface, surface) == 0 : pause->all;
+}
+
+int engine_pause(
+    const State *state, const Now *now, const Surface *surface, int64_t duration, const char *by, Decision *ret) {
+    *ret = (Decision){.next_look = INT64_MAX};
+    int r = decision_copy_pauses(ret, state);
+    if (r < 0) return r;
+    size_t at = 0;
+    while (at < ret->n_pauses && !pause_is(&ret->pauses[at], surface)) at++;
+    if (at == ret->n_pauses) ret->n_pauses++;
+    ret->pauses[at] = (Pause){.all = !surface, .until = now->realtime + duration};
+    if (surface) ret->pauses[at].surface = *surface;
+    ret->pauses_changed = true;
+    char lasts[DURATION_TEXT_MAX], text[256];
+    snprintf(text, sizeof text, "for %s by %s", duration_format(duration, lasts), by);
+    _cleanup_free_ char *escaped = text_escape(text, strlen(text));
+    r = escaped ? decision_add_transition(ret, TRANSITION_PAUSED, now, surface, CHANGE_NONE, NULL, NULL, NULL, escaped)
+                : -ENOMEM;
+    if (r < 0) decision_done(ret);
+    return r;
+}
+
+int engine_resume(const State *state, const Now *now, const Surface *surface, const char *by, Decision *ret) {
+    *ret = (Decision){.next_look = INT64_MAX};
+    int r = decision_copy_pauses(ret, state);
+    if (r < 0) return r;
+    size_t kept = 0;
+    for (size_t i = 0; i < ret->n_pauses; i++)
+        /* Without a port every pause ends. */
+        if (surface && !pause_is(&ret->pauses[i], surface)) ret->pauses[kept++] = ret->pauses[i];
+    if (kept == ret->n_pauses) {
+        decision_done(ret);
+        return REQUEST_NOTHING;
+    }
+    ret->n_pauses = kept;
+    ret->pauses_changed = true;
+    _cleanup_free_ char *escaped = text_escape(by, strlen(by));
+    r = escaped ? decision_add_transition(ret, TRANSITION_RESUMED, now, surface, CHANGE_NONE, NULL, NULL, NULL, escaped)
+                : -ENOMEM;
+    if (r < 0) decision_done(ret);
+    return r;
+}
+
+int engine_learned_event(
+    const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now, char *const *names, Event *ret) {
+    Event e = {.type = EVENT_LEARNED, .time = now->realtime, .seen = now->realtime, .severity = SEVERITY_INFO};
+    e.notify = strv_copy(names);
+    int r = e.notify ? 0 : -ENOMEM;
+    for (size_t i = 0; i < state->baseline.n && r >= 0; i++) {
+        const Endpoint *endpoint = &state->baseline.items[i];
+        Surface surface = surface_of(rules, snapshot, endpoint);
+        bool clients = surface.port == 0 && surface.protocol != PROTOCOL_TCP;
+        bool listed = rules_find(rules, endpoint->protocol, endpoint->port) != NULL;
+        if (clients || (!listed && rules_ignores(rules, endpoint))) continue;
+        r = endpoints_add(&e.after, endpoint);
+    }
+    if (r < 0) {
+        event_done(&e);
+        return r;
+    }
+    *ret = e;
+    return 0;
+}
