@@ -66,9 +66,19 @@ static int apply_incident(State *state, Incident *incident) {
     return 0;
 }
 
+/* Somebody accepted what was settling: it has come to rest. */
+static void forget_settling(State *state, const Surface *surface) {
+    size_t kept = 0;
+    for (size_t i = 0; i < state->n_settling; i++)
+        if (surface_compare(&state->settling[i].surface, surface) != 0) state->settling[kept++] = state->settling[i];
+    state->n_settling = kept;
+}
+
 static int apply_committed(State *state, Decision *decision) {
     int r = 0;
     state->learned = state->learned || decision->learned;
+    for (size_t i = 0; i < decision->n_baseline && !decision->steps; i++)
+        forget_settling(state, &decision->baseline[i].surface);
     for (size_t i = 0; i < decision->n_baseline && r >= 0; i++)
         r = apply_baseline(&state->baseline, &decision->baseline[i]);
     for (size_t i = 0; i < decision->n_events && r >= 0; i++)
