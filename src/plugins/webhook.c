@@ -1,0 +1,244 @@
+/* The webhook plugin: one POST of the CloudEvents document, signed by the Standard Webhooks scheme. */
+#include <openssl/crypto.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "sign.h"
+#include "transfer.h"
+
+#define ANSWER_MAX (64 * 1024)
+#define HEADERS_MAX 32
+
+typedef struct Webhook {
+    char *url, *ca;
+    struct curl_slist *headers; /* as configured */
+    unsigned char key[SIGN_KEY_MAX];
+    size_t key_length; /* 0: not signed */
+} Webhook;
+
+static const pw_key keys[] = {
+    {"url", PW_KEY_REQUIRED | PW_KEY_SECRET, "https://HOST/PATH to POST to"},
+    {"secret", PW_KEY_SECRET | PW_KEY_CREDENTIAL, "whsec_...: signs by the Standard Webhooks scheme"},
+    {"header", PW_KEY_REPEAT | PW_KEY_SECRET, "Name: value, sent with each request"},
+    {"format", 0, "cloudevents (the only one)"},
+    {"ca", PW_KEY_FILE_ONLY, "PEM file of CAs to trust instead of the system's"},
+};
+
+static void webhook_release(void *instance) {
+    Webhook *webhook = instance;
+    if (!webhook) return;
+    free(webhook->url);
+    free(webhook->ca);
+    curl_slist_free_all(webhook->headers);
+    OPENSSL_cleanse(webhook->key, sizeof(webhook->key));
+    free(webhook);
+}
+
+/* What is wrong with a configured header, or NULL. */
+static const char *header_fault(const char *header) {
+    static const char *const ours[] = {"content-type", "content-length", "host", "transfer-encoding", "connection",
+        "expect", "te", "trailer", "upgrade", "user-agent"};
+    size_t n = strspn(header, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~");
+    if (n == 0 || header[n] != ':') return "is not like \"Name: value\"";
+    if (!text_is_plain(header)) return "holds a control character";
+    /* "Name:" alone would tell libcurl to leave a header out */
+    if (!header[n + 1 + strspn(header + n + 1, " ")]) return "has no value";
+    if (n > 8 && strncasecmp(header, "webhook-", 8) == 0) return "the webhook- headers are portwatch's own";
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        if (strlen(ours[i]) == n && strncasecmp(header, ours[i], n) == 0) return "this header is portwatch's own";
+    return NULL;
+}
+
+static bool url_valid(const char *text) {
+    CURLU *url = curl_url();
+    char *host = NULL;
+    bool good = url && text_is_plain(text) && !strchr(text, ' ') &&
+                (strncasecmp(text, "https://", 8) == 0 || strncasecmp(text, "http://", 7) == 0) &&
+                curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+                curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0];
+    curl_free(host);
+    curl_url_cleanup(url);
+    return good;
+}
+
+static bool headers_take(Webhook *webhook, const pw_setting *settings, size_t n, const pw_faults *faults) {
+    bool good = true;
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(settings[i].key, "header") != 0) continue;
+        const char *fault = ++count > HEADERS_MAX ? "is given too often" : header_fault(settings[i].value);
+        struct curl_slist *grown = fault ? NULL : curl_slist_append(webhook->headers, settings[i].value);
+        if (!grown) {
+            fault_report(faults, "header", &settings[i], "%s", fault ? fault : "out of memory");
+            good = false;
+        } else
+            webhook->headers = grown;
+    }
+    return good;
+}
+
+static int webhook_configure(const pw_setting *settings, size_t n, const pw_faults *faults, void **instance) {
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        fault_report(faults, "url", NULL, "libcurl does not start");
+        return -1;
+    }
+    const char *url = setting_get(settings, n, "url"), *secret = setting_get(settings, n, "secret");
+    const char *format = setting_get(settings, n, "format"), *ca = setting_get(settings, n, "ca");
+    bool good = true;
+    Webhook *webhook = calloc(1, sizeof(Webhook));
+    if (!webhook) return -1;
+    if (!url_valid(url)) {
+        fault_report(faults, "url", NULL, "is not a URL like https://example.com/hook");
+        good = false;
+    }
+    if (secret && !sign_key_parse(secret, webhook->key, &webhook->key_length)) {
+        fault_report(faults, "secret", NULL, "is not whsec_ and base64 of %d to %d bytes", SIGN_KEY_MIN, SIGN_KEY_MAX);
+        good = false;
+    }
+    if (format && strcmp(format, "cloudevents") != 0) {
+        fault_report(faults, "format", NULL, "is not cloudevents");
+        good = false;
+    }
+    if (ca && !ca_is_pem(ca)) {
+        fault_report(faults, "ca", NULL, "the file holds no PEM certificate");
+        good = false;
+    }
+    if (!headers_take(webhook, settings, n, faults)) good = false;
+    if (good) {
+        webhook->url = strdup(url);
+        webhook->ca = ca ? strdup(ca) : NULL;
+        if (!webhook->url || (ca && !webhook->ca)) {
+            fault_report(faults, "url", NULL, "out of memory");
+            good = false;
+        }
+    }
+    if (!good) {
+        webhook_release(webhook);
+        return -1;
+    }
+    *instance = webhook;
+    return 0;
+}
+
+typedef struct Answer {
+    size_t length;
+    char start[200]; /* for people */
+} Answer;
+
+static size_t answer_write(char *data, size_t size, size_t count, void *userdata) {
+    Answer *answer = userdata;
+    size_t n = size * count, room = sizeof(answer->start) - 1;
+    if (answer->length < room)
+        memcpy(answer->start + answer->length, data, n < room - answer->length ? n : room - answer->length);
+    answer->length += n;
+    return answer->length > ANSWER_MAX ? 0 : n; /* 0 ends the transfer */
+}
+
+__attribute__((format(printf, 2, 3))) static bool header_add(struct curl_slist **list, const char *format, ...) {
+    char *line = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vasprintf(&line, format, arguments);
+    va_end(arguments);
+    struct curl_slist *grown = n < 0 ? NULL : curl_slist_append(*list, line);
+    if (n >= 0) free(line);
+    if (grown) *list = grown;
+    return grown != NULL;
+}
+
+static bool id_valid(const char *id) {
+    size_t n = strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+    return n > 0 && n <= 64 && !id[n];
+}
+
+static struct curl_slist *headers_form(const Webhook *webhook, const pw_message *message) {
+    struct curl_slist *list = NULL;
+    char signature[SIGNATURE_MAX];
+    long long now = (long long)time(NULL);
+    bool batch = message->document[strspn(message->document, " \t\r\n")] == '[';
+    bool good =
+        header_add(&list, "Content-Type: application/cloudevents%s+json; charset=utf-8", batch ? "-batch" : "") &&
+        header_add(&list, "User-Agent: portwatch") && header_add(&list, "Expect:") &&
+        header_add(&list, "webhook-id: %s", message->id) && header_add(&list, "webhook-timestamp: %lld", now);
+    if (good && webhook->key_length > 0)
+        good = sign_message(webhook->key, webhook->key_length, message->id, now, message->document, signature) &&
+               header_add(&list, "webhook-signature: %s", signature);
+    for (const struct curl_slist *h = webhook->headers; good && h; h = h->next) good = header_add(&list, "%s", h->data);
+    if (good) return list;
+    curl_slist_free_all(list);
+    return NULL;
+}
+
+static void outcome_decide(CURL *curl, CURLcode code, const Answer *answer, const char *error, pw_result *result) {
+    long status = 0;
+    curl_off_t wait = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    /* Once there is a status the server has decided: a body that is endless, slow or cut short changes nothing. */
+    bool decided = status >= 200 && (code == CURLE_OK || code == CURLE_WRITE_ERROR || code == CURLE_PARTIAL_FILE ||
+                                        code == CURLE_OPERATION_TIMEDOUT || code == CURLE_RECV_ERROR);
+    if (!decided) {
+        result_set(result, PW_RETRY, 0, "%s", transfer_reason(code, error));
+        return;
+    }
+    if (status < 300) {
+        result->outcome = PW_DELIVERED;
+        result->code = (int)status;
+        return;
+    }
+    bool refused = status == 400 || status == 413 || status == 422;
+    if (status < 400)
+        result_set(result, PW_RETRY, (int)status, "HTTP %ld: redirects are not followed: set the final url", status);
+    else
+        result_set(result, refused ? PW_REFUSED : PW_RETRY, (int)status, "HTTP %ld%s%s", status,
+            answer->length ? ": " : "", answer->start);
+    if (!refused && curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
+        result->retry_after_usec = wait < 1000000000 ? wait * 1000000 : INT64_C(1000000000000000);
+}
+
+static void webhook_deliver(void *instance, const pw_message *message, const char *recipient, pw_result *result) {
+    const Webhook *webhook = instance;
+    (void)recipient;
+    char error[CURL_ERROR_SIZE] = "";
+    Answer answer = {0};
+    if (!id_valid(message->id)) {
+        result_set(result, PW_REFUSED, 0, "the message's id is not fit for a header");
+        return;
+    }
+    struct curl_slist *headers = headers_form(webhook, message);
+    CURL *curl = transfer_new("http,https", webhook->url, webhook->ca, message->timeout_usec, error);
+    if (!headers || !curl) {
+        result_set(result, PW_RETRY, 0, "out of memory");
+        goto finish;
+    }
+    CURLcode r = curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    if (!r) r = curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(message->document));
+    if (!r) r = curl_easy_setopt(curl, CURLOPT_POSTFIELDS, message->document);
+    if (!r) r = curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    if (!r) r = curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, answer_write);
+    if (!r) r = curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+    if (!r) r = curl_easy_perform(curl);
+    outcome_decide(curl, r, &answer, error, result);
+finish:
+    curl_easy_cleanup(curl);
+    curl_slist_free_all(headers);
+}
+
+static const pw_plugin plugin = {
+    .abi = PW_ABI,
+    .size = sizeof(pw_plugin),
+    .name = "webhook",
+    .version = "1",
+    .keys = keys,
+    .n_keys = sizeof(keys) / sizeof(keys[0]),
+    .configure = webhook_configure,
+    .deliver = webhook_deliver,
+    .release = webhook_release,
+};
+
+const pw_plugin *pw_plugin_v1(void) {
+    return &plugin;
+}
