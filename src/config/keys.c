@@ -231,7 +231,7 @@ const char *const *config_keys(const char *kind) {
     static const char *names[SECTION_KIND_MAX][KEYS_MAX];
 
     for (SectionKind i = 0; i < SECTION_KIND_MAX; i++)
-        if (strcmp(section_kind_name(i), kind) == 0) {
+        if (strcmp(draft_kind_name(i), kind) == 0) {
             keys_names(i, names[i]);
             return names[i];
         }
@@ -256,7 +256,7 @@ static void complain_unknown_key(const Context *context) {
     }
     for (SectionKind kind = 0; kind < SECTION_KIND_MAX; kind++)
         if (key_find(kind, name)) {
-            context_error(context, "no such key here; it belongs in [%s%s]", section_kind_name(kind),
+            context_error(context, "no such key here; it belongs in [%s%s]", draft_kind_name(kind),
                 kind == SECTION_PORTWATCH ? "" : ":...");
             return;
         }
@@ -283,6 +283,7 @@ static char *host_expand(const char *text, const char *host) {
 static bool key_is_secret(const Entry *entry) {
     size_t length = strlen(entry->key);
     if (length > 5 && strcmp(entry->key + length - 5, "_file") == 0) return false;
+    if (strcmp(entry->key, "url") == 0) return true; /* of a webhook: knowing it is being allowed to post */
     if (strcmp(entry->key, "header") == 0) return strncasecmp(entry->value, "authorization", 13) == 0;
     return strstr(entry->key, "password") || strstr(entry->key, "secret") || strstr(entry->key, "token");
 }

@@ -7,7 +7,7 @@
 
 typedef struct Builder {
     Complaints complaints;
-    Document document;
+    Draft draft;
     Rules *rules;
     const char *host;
     const Section **ports; /* the section of each rules->ports[i] */
@@ -15,7 +15,7 @@ typedef struct Builder {
 
 static void builder_done(Builder *builder) {
     complaints_done(&builder->complaints);
-    document_done(&builder->document);
+    draft_done(&builder->draft);
     rules_free(builder->rules);
     free(builder->ports);
 }
@@ -32,11 +32,11 @@ static PortSpan rule_span(const PortRule *rule) {
 /* What needs a protocol, and what contradicts itself. */
 static void check_port(Builder *builder, const Section *section, PortRule *rule) {
     static const char *const stating[] = {"address", "unit", "exe", "user"};
-    const Entry *expect = section_entry(section, "expect"), *first = NULL;
+    const Entry *expect = draft_entry(section, "expect"), *first = NULL;
 
     if (expect) place_set(&builder->complaints, &rule->expect_place, expect->spot);
     for (size_t i = 0; i < ELEMENTSOF(stating); i++) {
-        const Entry *entry = section_entry(section, stating[i]);
+        const Entry *entry = draft_entry(section, stating[i]);
         if (!entry) continue;
         if (!first) first = entry;
         if (rule->any_protocol)
@@ -99,7 +99,7 @@ static void build_ignore(Builder *builder, const Section *section) {
 
 static void build_notifier(Builder *builder, const Section *section) {
     NotifierRule *rule = &builder->rules->notifiers[builder->rules->n_notifiers++];
-    const Entry *plugin = section_entry(section, "plugin");
+    const Entry *plugin = draft_entry(section, "plugin");
 
     *rule = (NotifierRule){
         .name = strdup(section->argument),
@@ -120,7 +120,7 @@ static void build_notifier(Builder *builder, const Section *section) {
 
 static void check_notify(Builder *builder, const Section *section, char *const *notify) {
     const Rules *rules = builder->rules;
-    const Entry *entry = section_entry(section, "notify");
+    const Entry *entry = draft_entry(section, "notify");
 
     for (char *const *name = notify; entry && name && *name; name++) {
         if (rules_notifier(rules, *name)) continue;
@@ -156,18 +156,18 @@ static void check_overlaps(Builder *builder) {
 }
 
 static void build(Builder *builder) {
-    const Document *document = &builder->document;
+    const Draft *draft = &builder->draft;
     Rules *rules = builder->rules;
     const Section *global = NULL;
 
     /* The defaults first: other sections inherit them, wherever [portwatch] stands. */
-    for (size_t i = 0; i < document->n_sections; i++)
-        if (document->sections[i].kind == SECTION_PORTWATCH) {
-            global = &document->sections[i];
+    for (size_t i = 0; i < draft->n_sections; i++)
+        if (draft->sections[i].kind == SECTION_PORTWATCH) {
+            global = &draft->sections[i];
             keys_apply(&builder->complaints, global, &(Target){.rules = rules});
         }
-    for (size_t i = 0; i < document->n_sections; i++) {
-        const Section *section = &document->sections[i];
+    for (size_t i = 0; i < draft->n_sections; i++) {
+        const Section *section = &draft->sections[i];
         if (section->kind == SECTION_PORT)
             build_port(builder, section);
         else if (section->kind == SECTION_IGNORE)
@@ -183,12 +183,12 @@ static void build(Builder *builder) {
 
 static int builder_read(Builder *builder, const ConfigFiles *files) {
     for (size_t i = 0; i < files->n; i++) {
-        int r = reader_read(&files->items[i], &builder->document, &builder->complaints);
+        int r = reader_read(&files->items[i], &builder->draft, &builder->complaints);
         if (r < 0) return r;
     }
 
     Rules *rules = builder->rules = rules_new();
-    size_t n = builder->document.n_sections;
+    size_t n = builder->draft.n_sections;
     if (!rules) return -ENOMEM;
     rules->file = strdup(files->n > 0 ? files->items[0].name : "");
     rules->ports = calloc(n + 1, sizeof(*rules->ports));

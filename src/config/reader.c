@@ -10,7 +10,7 @@
 
 typedef struct Reader {
     const ConfigFile *file;
-    Document *document;
+    Draft *draft;
     Complaints *complaints;
     size_t position;
     unsigned line;
@@ -24,7 +24,7 @@ static Spot reader_spot(const Reader *reader) {
 }
 
 static const char *reader_section(const Reader *reader) {
-    return reader->section >= 0 ? reader->document->sections[reader->section].header : NULL;
+    return reader->section >= 0 ? reader->draft->sections[reader->section].header : NULL;
 }
 
 #define reader_error(reader, key, ...)                                                                                 \
@@ -79,7 +79,7 @@ static bool check_header(Reader *reader) {
     else if (strpbrk(name, BLANKS ";#["))
         reader_error(reader, NULL, "the section name '%s' holds a space, '[', ';' or '#'", name);
     else {
-        ssize_t section = document_begin(reader->document, reader->complaints, reader_spot(reader), name);
+        ssize_t section = draft_begin(reader->draft, reader->complaints, reader_spot(reader), name);
         if (section >= 0) {
             reader->section = section;
             *end = ']';
@@ -95,7 +95,9 @@ static bool check_key(Reader *reader) {
 
     /* The line itself is not shown: it may be the torn half of a secret. */
     if (!equals) {
-        reader_error(reader, NULL, "neither a [section], nor 'key = value', nor a comment");
+        reader_error(reader, NULL,
+            colon ? "keys are written 'key = value', not 'key: value'"
+                  : "neither a [section], nor 'key = value', nor a comment");
         return false;
     }
     if (colon && colon < equals) {
@@ -210,13 +212,13 @@ static int reader_take(void *user, const char *section, const char *key, const c
         strcmp(key, reader->key) != 0 || strcmp(value, reader->value) != 0)
         reader_error(reader, reader->key, "the INI library reads this line differently; write it more plainly");
     else
-        document_add(reader->document, reader->complaints, (size_t)reader->section, reader_spot(reader), key, value);
+        draft_add(reader->draft, reader->complaints, (size_t)reader->section, reader_spot(reader), key, value);
     reader->key = reader->value = NULL;
     return 1;
 }
 
-int reader_read(const ConfigFile *file, Document *document, Complaints *complaints) {
-    Reader reader = {.file = file, .document = document, .complaints = complaints, .section = SECTION_NONE};
+int reader_read(const ConfigFile *file, Draft *draft, Complaints *complaints) {
+    Reader reader = {.file = file, .draft = draft, .complaints = complaints, .section = SECTION_NONE};
     size_t errors = complaints->n_errors;
 
     /* inih numbers lines as the reader does: it got one for each. */

@@ -12,10 +12,10 @@
  * disagree, the line is an error, not a guess. */
 #pragma once
 
-#include "config/document.h"
+#include "config/draft.h"
 
 #define SECTION_NAME_MAX 49
 #define KEY_NAME_MAX 49
 
-/* Adds what the file holds to the document; complains about each bad line and goes on. 0 or -ENOMEM. */
-int reader_read(const ConfigFile *file, Document *document, Complaints *complaints);
+/* Adds what the file holds to the draft; complains about each bad line and goes on. 0 or -ENOMEM. */
+int reader_read(const ConfigFile *file, Draft *draft, Complaints *complaints);

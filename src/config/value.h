@@ -1,7 +1,7 @@
 /* Single values: text -> number, duration, word, port, address; each with a reason people can act on. */
 #pragma once
 
-#include "config/document.h"
+#include "config/draft.h"
 
 /* What a value is part of, for its complaints. */
 typedef struct Context {

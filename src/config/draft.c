@@ -1,4 +1,4 @@
-#include "config/document.h"
+#include "config/draft.h"
 
 #include <string.h>
 
@@ -6,7 +6,7 @@
 
 static const char *const kind_names[] = {"portwatch", "port", "ignore", "notifier", NULL};
 
-const char *section_kind_name(SectionKind kind) {
+const char *draft_kind_name(SectionKind kind) {
     return kind_names[kind];
 }
 
@@ -62,34 +62,34 @@ static ssize_t section_continue(Complaints *complaints, Section *section, size_t
     return (ssize_t)index;
 }
 
-ssize_t document_begin(Document *document, Complaints *complaints, Spot spot, const char *header) {
+ssize_t draft_begin(Draft *draft, Complaints *complaints, Spot spot, const char *header) {
     SectionKind kind;
     if (!section_classify(complaints, spot, header, &kind)) return -1;
 
-    for (size_t i = 0; i < document->n_sections; i++)
-        if (strcmp(document->sections[i].header, header) == 0)
-            return section_continue(complaints, &document->sections[i], i, spot);
+    for (size_t i = 0; i < draft->n_sections; i++)
+        if (strcmp(draft->sections[i].header, header) == 0)
+            return section_continue(complaints, &draft->sections[i], i, spot);
 
-    if (document->n_sections >= SECTIONS_MAX) {
+    if (draft->n_sections >= SECTIONS_MAX) {
         complaint_error(complaints, spot, header, NULL, "more than %d sections", SECTIONS_MAX);
         return -1;
     }
     char *copy = strdup(header);
     Section *sections =
-        copy ? reallocarray(document->sections, document->n_sections + 1, sizeof(*document->sections)) : NULL;
+        copy ? reallocarray(draft->sections, draft->n_sections + 1, sizeof(*draft->sections)) : NULL;
     if (!sections) {
         free(copy);
         complaints->no_memory = true;
         return -1;
     }
-    document->sections = sections;
+    draft->sections = sections;
     const char *colon = strchr(copy, ':');
-    sections[document->n_sections] =
+    sections[draft->n_sections] =
         (Section){.kind = kind, .header = copy, .argument = colon ? colon + 1 : "", .spot = spot, .latest = spot};
-    return (ssize_t)document->n_sections++;
+    return (ssize_t)draft->n_sections++;
 }
 
-const Entry *section_entry(const Section *section, const char *key) {
+const Entry *draft_entry(const Section *section, const char *key) {
     for (size_t i = 0; i < section->n_entries; i++)
         if (strcmp(section->entries[i].key, key) == 0) return &section->entries[i];
     return NULL;
@@ -99,10 +99,10 @@ static bool key_repeats(const char *key) {
     return strcmp(key, "header") == 0 || strcmp(key, "to") == 0 || strcmp(key, "address") == 0;
 }
 
-void document_add(
-    Document *document, Complaints *complaints, size_t index, Spot spot, const char *key, const char *value) {
-    Section *section = &document->sections[index];
-    const Entry *first = key_repeats(key) ? NULL : section_entry(section, key);
+void draft_add(
+    Draft *draft, Complaints *complaints, size_t index, Spot spot, const char *key, const char *value) {
+    Section *section = &draft->sections[index];
+    const Entry *first = key_repeats(key) ? NULL : draft_entry(section, key);
     if (first) {
         if (first->spot.file == spot.file)
             complaint_error(complaints, spot, section->header, key, "given twice, first at line %u", first->spot.line);
@@ -130,9 +130,9 @@ void document_add(
     entries[section->n_entries++] = entry;
 }
 
-void document_done(Document *document) {
-    for (size_t i = 0; i < document->n_sections; i++) {
-        Section *section = &document->sections[i];
+void draft_done(Draft *draft) {
+    for (size_t i = 0; i < draft->n_sections; i++) {
+        Section *section = &draft->sections[i];
         for (size_t j = 0; j < section->n_entries; j++) {
             free(section->entries[j].key);
             free(section->entries[j].value);
@@ -140,6 +140,6 @@ void document_done(Document *document) {
         free(section->entries);
         free(section->header);
     }
-    free(document->sections);
-    *document = (Document){0};
+    free(draft->sections);
+    *draft = (Draft){0};
 }

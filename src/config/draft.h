@@ -30,19 +30,19 @@ typedef struct Section {
     size_t n_entries;
 } Section;
 
-typedef struct Document {
+typedef struct Draft {
     Section *sections; /* in the order of their first headers */
     size_t n_sections;
-} Document;
+} Draft;
 
-const char *section_kind_name(SectionKind kind); /* "portwatch", "port", ... */
+const char *draft_kind_name(SectionKind kind); /* "portwatch", "port", ... */
 
 /* Begins the section of a header or continues it, which only another file may do. Returns its index, or -1 after a
  * complaint. */
-ssize_t document_begin(Document *document, Complaints *complaints, Spot spot, const char *header);
+ssize_t draft_begin(Draft *draft, Complaints *complaints, Spot spot, const char *header);
 /* Adds a key; complains where it was given before and may not be repeated. */
-void document_add(
-    Document *document, Complaints *complaints, size_t section, Spot spot, const char *key, const char *value);
+void draft_add(
+    Draft *draft, Complaints *complaints, size_t section, Spot spot, const char *key, const char *value);
 /* The first entry of a key, or NULL. */
-const Entry *section_entry(const Section *section, const char *key);
-void document_done(Document *document);
+const Entry *draft_entry(const Section *section, const char *key);
+void draft_done(Draft *draft);
