@@ -1,0 +1,86 @@
+#include "store/notifiers.h"
+
+#include <errno.h>
+
+#include "core/text.h"
+#include "store/db.h"
+#include "store/outbox.h"
+
+static int sync_left(Store *store, char *const *names, int64_t now) {
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    bool row = false;
+    int r = db_query(store, &statement, "SELECT name FROM notifier WHERE left = 0", "");
+    while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row)
+        if (!strv_contains(names, db_text(statement, 0)))
+            r = db_run(store, "UPDATE notifier SET left = ? WHERE name = ?", "it", now, db_text(statement, 0));
+    return r;
+}
+
+int store_notifiers_sync(Store *store, char *const *names, int64_t now) {
+    _cleanup_transaction_ Store *open = NULL;
+    int r = db_begin(store, &open);
+    if (r == 0) r = sync_left(store, names, now);
+    for (size_t i = 0; r == 0 && names && names[i]; i++)
+        r = db_run(store,
+            "INSERT INTO notifier (name, since) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET left = 0 WHERE left != "
+            "0",
+            "ti", names[i], now);
+    return r == 0 ? db_commit(&open) : r;
+}
+
+static int health_read(sqlite3_stmt *statement, int64_t now, NotifierHealth *health) {
+    *health = (NotifierHealth){
+        .since = sqlite3_column_int64(statement, 1),
+        .left = sqlite3_column_int64(statement, 2),
+        .learned = sqlite3_column_int(statement, 3) != 0,
+        .last_success = sqlite3_column_int64(statement, 4),
+        .last_error_time = sqlite3_column_int64(statement, 6),
+        .failing_since = sqlite3_column_int64(statement, 7),
+        .waiting = (unsigned)sqlite3_column_int64(statement, 8),
+        .oldest = sqlite3_column_int64(statement, 9),
+        .attempts = (unsigned)sqlite3_column_int64(statement, 10),
+        .next_try = store_clamp_wait(sqlite3_column_int64(statement, 11), now, OUTBOX_BACKOFF_MAX),
+        .failed = (unsigned)sqlite3_column_int64(statement, 12),
+    };
+    int r = db_string(statement, 0, &health->name);
+    return r == 0 ? db_string(statement, 5, &health->last_error) : r;
+}
+
+int store_notifiers(Store *store, int64_t now, NotifierHealth **ret, size_t *ret_n) {
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    NotifierHealth *list = NULL;
+    size_t n = 0;
+    bool row = false;
+    int r = db_query(store, &statement,
+        "SELECT n.name, n.since, n.left, n.learned, n.last_success, n.last_error, n.last_error_time, n.failing_since,"
+        " count(q.id) AS waiting, min(q.queued), f.attempts, f.next_try,"
+        " (SELECT count(*) FROM message m WHERE m.notifier = n.name AND m.state = 'failed')"
+        " FROM notifier n LEFT JOIN message f ON f.notifier = n.name AND f.state = 'waiting'"
+        " LEFT JOIN queue q ON q.notifier = n.name AND (q.message IS NULL OR q.message = f.seq)"
+        " GROUP BY n.name HAVING n.left = 0 OR waiting > 0 OR f.seq IS NOT NULL ORDER BY n.name",
+        "");
+    while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row) {
+        NotifierHealth *more = reallocarray(list, n + 1, sizeof(NotifierHealth));
+        if (!more) {
+            r = -ENOMEM;
+            break;
+        }
+        list = more;
+        r = health_read(statement, now, &list[n++]);
+    }
+    if (r != 0) {
+        notifier_health_free(list, n);
+        return r;
+    }
+    *ret = list;
+    *ret_n = n;
+    return 0;
+}
+
+void notifier_health_free(NotifierHealth *health, size_t n) {
+    for (size_t i = 0; health && i < n; i++) {
+        free(health[i].name);
+        free(health[i].last_error);
+    }
+    free(health);
+}
