@@ -25,10 +25,6 @@ static int commit_expect(Store *store, const Endpoint *endpoint) {
 
 static int commit_baseline(Store *store, const BaselineChange *change) {
     int r = 0;
-    /* A port of its own: whatever is stored of it goes. Ephemeral ports share a surface, so there the keys decide. */
-    if (change->surface.port != 0)
-        r = db_run(store, "DELETE FROM baseline WHERE protocol = ? AND port = ?", "td",
-            protocol_name(change->surface.protocol), (int)change->surface.port);
     for (size_t i = 0; r == 0 && i < change->before.n; i++) r = commit_remove(store, &change->before.items[i]);
     for (size_t i = 0; r == 0 && i < change->after.n; i++) r = commit_expect(store, &change->after.items[i]);
     return r;
@@ -99,6 +95,7 @@ static int commit_decision(Store *store, const Commit *commit) {
     int r = 0;
     for (size_t i = 0; r == 0 && i < decision->n_baseline; i++) r = commit_baseline(store, &decision->baseline[i]);
     for (size_t i = 0; r == 0 && i < decision->n_events; i++) r = commit_event(store, commit, &decision->events[i]);
+    for (size_t i = 0; r == 0 && i < decision->n_updates; i++) r = commit_incident(store, &decision->updates[i]);
     for (size_t i = 0; r == 0 && i < decision->n_transitions; i++) r = history_record(store, &decision->transitions[i]);
     if (r == 0 && decision->pauses_changed) r = commit_pauses(store, decision);
     if (r == 0 && decision->learned)
@@ -122,7 +119,6 @@ int store_commit(Store *store, const Commit *commit) {
     int r = db_begin(store, &open);
     if (r == 0 && commit->answer) r = commit_answer(store, commit->answer, commit->now);
     if (r == 0 && commit->decision) r = commit_decision(store, commit);
-    for (size_t i = 0; r == 0 && i < commit->n_incidents; i++) r = commit_incident(store, &commit->incidents[i]);
     return r == 0 ? db_commit(&open) : r;
 }
 

@@ -26,8 +26,6 @@ typedef struct Commit {
     const Decision *decision; /* every event has an id, and a document below; NULL: none */
     const EventDocument *documents;
     size_t n_documents;
-    const Incident *incidents; /* open ones that change without an event (acknowledged) */
-    size_t n_incidents;
     const RequestAnswer *answer; /* NULL: none */
     int64_t now;
 } Commit;
