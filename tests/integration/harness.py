@@ -8,6 +8,8 @@ up the rights to read a checkout in somebody's home directory.
 
 import contextlib
 import ctypes
+import email
+import email.policy
 import fcntl
 import json
 import os
@@ -376,3 +378,22 @@ def kinds(events, port=None):
     prefix = "portwatch.incident."
     return [(e["type"][len(prefix):], e.get("subject")) for e in events
             if e["type"].startswith(prefix) and (port is None or e.get("subject", "").split("/")[-1] == str(port))]
+
+
+def strict_mails(server):
+    """The mails an Exim took, parsed by a policy that raises on any defect."""
+    policy = email.policy.default.clone(raise_on_defect=True)
+    return [email.message_from_bytes(raw, policy=policy) for raw in server.raw_mails()]
+
+
+def mail_text(mail):
+    return mail.get_body(("plain",)).get_content()
+
+
+def learned_everywhere(*servers):
+    """Waits for the one message that each notifier gets at first and returns nothing: what follows is about changes."""
+    for server in servers:
+        if hasattr(server, "raw_mails"):
+            wait_until(lambda s=server: s.raw_mails(), 15, "the learned mail")
+        else:
+            wait_until(lambda s=server: s.requests, 15, "the learned post")
