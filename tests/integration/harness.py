@@ -45,7 +45,7 @@ def wait_until(condition, timeout=10.0, what="", step=0.05):
         if value:
             return value
         if time.monotonic() >= end:
-            raise AssertionError(f"not within {timeout * SLOW:g} s: {what or condition}")
+            raise AssertionError(f"not within {timeout * SLOW:g} s: {what() if callable(what) else what or condition}")
         time.sleep(step)
 
 

@@ -1,15 +1,13 @@
 """Nothing lost on the way: servers that are down, slow, refuse, or lie."""
 
-import json
 import re
-import socket
 import time
 
 import pytest
 
-from harness import (config_text, email_section, hook_section, kinds, learned_everywhere, mail_text, memory,
+from harness import (config_text, email_section, hook_section, kinds, learned_everywhere, mail_text,
                      posted_events, stays, strict_mails, wait_until)
-from servers import HttpServer, RudeSmtp, free_port, verify_signature
+from servers import RudeSmtp, verify_signature
 
 FAIL = (503, {}, b"")
 GOOD = (204, {}, b"")
