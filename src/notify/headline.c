@@ -1,0 +1,192 @@
+/* The event in one line: what subjects, summaries and headings say. */
+#include <string.h>
+
+#include "core/text.h"
+#include "notify/moment.h"
+#include "notify/phrase.h"
+#include "notify/rows.h"
+
+int64_t phrase_time(const json_t *object, const char *key) {
+    int64_t usec;
+    return moment_parse(json_string_value(json_object_get(object, key)), &usec) ? usec : 0;
+}
+
+static bool is(const json_t *object, const char *key, const char *value) {
+    return strcmp(phrase_string(object, key), value) == 0;
+}
+
+/* The endpoints a headline speaks of. For a single port all that was and is; for the ephemeral ports together only what
+ * differs. */
+typedef struct Sides {
+    const json_t *before, *after; /* borrowed from data or diff */
+    RowsDiff diff;
+    bool ephemeral;
+} Sides;
+
+static int sides_init(const json_t *data, Sides *ret) {
+    Sides sides = {.ephemeral = !json_is_integer(json_object_get(data, "port"))};
+    int r = rows_diff_data(data, &sides.diff);
+    if (r < 0) return r;
+    sides.before = json_object_get(data, "before");
+    sides.after = json_object_get(data, "after");
+    if (*phrase_string(data, "ending") && !is(data, "ending", "returned"))
+        sides.before = json_object_get(data, "expected");
+    if (sides.ephemeral) {
+        sides.before = sides.diff.minus;
+        sides.after = sides.diff.plus;
+    }
+    *ret = sides;
+    return 0;
+}
+
+static void put_port(FILE *out, const json_t *data, const Sides *sides) {
+    const char *protocol = phrase_string(data, "protocol"), *name = phrase_string(data, "name");
+    if (!sides->ephemeral)
+        fprintf(out, "%lld/%s", (long long)json_integer_value(json_object_get(data, "port")), protocol);
+    else {
+        const json_t *rows = json_array_size(sides->diff.plus) ? sides->diff.plus : sides->diff.minus;
+        size_t ports = phrase_count_ports(rows);
+        const json_t *first = json_array_get(rows, 0);
+        if (ports == 1)
+            fprintf(out, "ephemeral %lld/%s", (long long)json_integer_value(json_object_get(first, "port")), protocol);
+        else if (ports == 0)
+            fprintf(out, "ephemeral %s ports", protocol);
+        else
+            fprintf(out, "%zu ephemeral %s ports", ports, protocol);
+    }
+    if (*name) fprintf(out, " (%s)", name);
+}
+
+void phrase_port(FILE *out, const json_t *document) {
+    Sides sides;
+    if (sides_init(phrase_data(document), &sides) < 0) return;
+    put_port(out, phrase_data(document), &sides);
+    rows_diff_done(&sides.diff);
+}
+
+static void put_where(FILE *out, const char *before, const json_t *endpoints, const char *after) {
+    if (json_array_size(endpoints) == 0) return;
+    fputs(before, out);
+    phrase_addresses(out, endpoints, false);
+    fputs(after, out);
+}
+
+static void put_owners(FILE *out, const char *before, const json_t *endpoints, PhraseDetail detail) {
+    if (json_array_size(endpoints) == 0) return;
+    fputs(before, out);
+    phrase_owners(out, endpoints, detail);
+}
+
+/* How long the difference stood: " after 3 min". */
+static void put_stood(FILE *out, const json_t *data) {
+    int64_t opened = phrase_time(data, "opened"), seen = phrase_time(data, "seen");
+    char duration[DURATION_TEXT_MAX];
+    if (opened > 0 && seen > opened) fprintf(out, " after %s", duration_format(seen - opened, duration));
+}
+
+static void put_ended(FILE *out, const json_t *data, const Sides *sides) {
+    const char *ending = phrase_string(data, "ending"), *by = phrase_string(data, "by");
+    const json_t *now = sides->after;
+    if (strcmp(ending, "returned") == 0) {
+        if (is(data, "change", "opened")) {
+            fputs(" closed again", out);
+            put_stood(out, data);
+            put_owners(out, ": ", sides->before, PHRASE_NAME);
+            return;
+        }
+        if (is(data, "change", "closed")) {
+            fputs(" open again", out);
+            put_stood(out, data);
+        } else {
+            fputs(" as expected again", out);
+            put_stood(out, data);
+        }
+        put_where(out, ", on ", now, "");
+    } else {
+        if (strcmp(ending, "accepted") == 0)
+            fprintf(out, " accepted%s%s", *by ? " by " : "", by);
+        else if (strcmp(ending, "unwatched") == 0)
+            fputs(" no longer watched by configuration", out);
+        else if (strcmp(ending, "restated") == 0)
+            fputs(" now as the configuration expects", out);
+        else
+            fputs(" is the new normal", out);
+        if (json_array_size(now) == 0) {
+            fputs(", closed", out);
+            now = sides->before;
+        } else
+            put_where(out, ", on ", now, "");
+    }
+    put_owners(out, ": ", now, PHRASE_NAME);
+}
+
+static void put_owner_change(FILE *out, bool still, const Sides *sides) {
+    PhraseDetail detail = sides->diff.detail;
+    put_owners(out, still ? " still held by " : " now held by ", sides->after, detail);
+    if (phrase_has_owner(sides->before)) put_owners(out, ", was ", sides->before, detail);
+}
+
+static void put_change(FILE *out, const json_t *data, const char *type, const Sides *sides) {
+    bool still = strcmp(type, "reminder") == 0;
+    if (is(data, "change", "closed")) {
+        fputs(still ? " still closed" : " closed", out);
+        put_where(out, " (was on ", sides->before, ")");
+        if (phrase_has_owner(sides->before)) put_owners(out, ": ", sides->before, PHRASE_NAME);
+    } else if (is(data, "change", "opened")) {
+        fputs(still ? " still open" : " opened", out);
+        put_where(out, " on ", sides->after, "");
+        put_owners(out, ": ", sides->after, PHRASE_NAME);
+    } else if (is(data, "change", "owner")) {
+        put_owner_change(out, still, sides);
+    } else {
+        put_where(out, still ? " still on " : " now on ", sides->after, "");
+        put_where(out, " (was ", sides->before, ")");
+        bool others =
+            json_array_size(sides->diff.minus) > 0 && json_array_size(sides->diff.plus) > 0 && !sides->diff.same_owners;
+        PhraseDetail detail = others ? sides->diff.detail : PHRASE_NAME;
+        put_owners(out, ": ", sides->after, detail);
+        if (others) put_owners(out, ", was ", sides->before, detail);
+    }
+}
+
+static void put_portwatch(FILE *out, const json_t *document, const json_t *data) {
+    const char *type = phrase_type(document), *subject = phrase_string(document, "subject");
+    if (strcmp(type, "learned") == 0) {
+        size_t ports = phrase_count_ports(json_object_get(data, "after"));
+        fprintf(out, "watching %zu port%s", ports, ports == 1 ? "" : "s");
+    } else if (strcmp(type, "test") == 0)
+        fputs("test message", out);
+    else if (is(data, "change", "blind")) {
+        if (strcmp(type, "resolved") == 0)
+            fputs("portwatch sees all host sockets again", out);
+        else
+            fprintf(
+                out, "portwatch %s see all host sockets", strcmp(type, "reminder") == 0 ? "still cannot" : "cannot");
+    } else
+        fprintf(out, "portwatch: %s", *subject ? subject : "notice");
+}
+
+char *phrase_summary(const json_t *document) {
+    const json_t *data = phrase_data(document);
+    char *text = NULL;
+    size_t size;
+    Sides sides = {0};
+    bool port = phrase_is_port(document);
+    if (port && sides_init(data, &sides) < 0) return NULL;
+    FILE *out = open_memstream(&text, &size);
+    if (out && port) {
+        put_port(out, data, &sides);
+        if (strcmp(phrase_type(document), "resolved") == 0)
+            put_ended(out, data, &sides);
+        else
+            put_change(out, data, phrase_type(document), &sides);
+    } else if (out)
+        put_portwatch(out, document, data);
+    rows_diff_done(&sides.diff);
+    if (!out) return NULL;
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}

@@ -1,0 +1,229 @@
+#include "notify/tell.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "notify/moment.h"
+#include "notify/phrase.h"
+#include "notify/rows.h"
+
+typedef struct Teller {
+    FILE *out;
+    const json_t *document, *data;
+    const json_t *before, *after;
+    int64_t now, seen, opened;
+    PhraseDetail detail;
+    bool same_owners;
+    const char *does, *do_; /* listens, listen */
+} Teller;
+
+static bool is(const json_t *object, const char *key, const char *value) {
+    return strcmp(phrase_string(object, key), value) == 0;
+}
+
+/* "Since 14:02:03 CET ", or "Now " where the time is not known. */
+static void put_since(const Teller *t) {
+    char clock[MOMENT_TEXT_MAX];
+    if (t->seen)
+        fprintf(t->out, "Since %s ", moment_clock(t->seen, t->now, clock));
+    else
+        fputs("Now ", t->out);
+}
+
+static size_t count_owners(const json_t *endpoints) {
+    size_t most = 1;
+    const json_t *first = NULL;
+    for (size_t i = 0; i < json_array_size(endpoints); i++) {
+        const json_t *endpoint = json_array_get(endpoints, i), *owner = json_object_get(endpoint, "owner");
+        if (json_array_size(json_object_get(endpoint, "owners")) > 1) most = 2;
+        if (first && !json_equal(json_object_get(first, "exe"), json_object_get(owner, "exe"))) most = 2;
+        if (!first) first = owner;
+    }
+    return most;
+}
+
+/* "postgres listens on all IPv4 and IPv6 addresses". */
+static void put_listens(const Teller *t, const json_t *endpoints, const char *again) {
+    phrase_owners(t->out, endpoints, t->detail);
+    fprintf(t->out, " %s%s on ", count_owners(endpoints) > 1 ? t->do_ : t->does, again);
+    phrase_addresses(t->out, endpoints, true);
+    if (!json_is_integer(json_object_get(t->data, "port")) && phrase_count_ports(endpoints) == 1)
+        fprintf(t->out, ", port %lld",
+            (long long)json_integer_value(json_object_get(json_array_get(endpoints, 0), "port")));
+}
+
+/* "Until then, for 41 days, ": how long what was expected had stood, as far as the baseline knows. */
+static void put_until_then(const Teller *t) {
+    int64_t since = 0;
+    for (size_t i = 0; i < json_array_size(t->before); i++) {
+        int64_t its = phrase_time(json_array_get(t->before, i), "since");
+        if (its > since) since = its;
+    }
+    char duration[DURATION_TEXT_MAX];
+    int64_t until = t->opened ? t->opened : t->seen;
+    fputs("Until then, ", t->out);
+    if (since > 0 && until > since) fprintf(t->out, "for %s, ", duration_format(until - since, duration));
+}
+
+/* What was expected, said as the counterpart of what changed. */
+static void put_before(const Teller *t) {
+    if (json_array_size(t->before) == 0) {
+        fputs("Until then nothing was expected on this port.\n", t->out);
+        return;
+    }
+    put_until_then(t);
+    if ((!t->same_owners || json_array_size(t->after) == 0) && phrase_has_owner(t->before)) {
+        phrase_owners(t->out, t->before, t->detail);
+        fputc(' ', t->out);
+    }
+    fputs("on ", t->out);
+    phrase_addresses(t->out, t->before, json_array_size(t->after) == 0);
+    fputs(".\n", t->out);
+}
+
+static void put_stood(const Teller *t, const char *what) {
+    char clock[MOMENT_TEXT_MAX], duration[DURATION_TEXT_MAX];
+    if (!t->opened || !t->seen || t->seen <= t->opened) return;
+    fprintf(t->out, "It was %s for %s, since %s.\n", what, duration_format(t->seen - t->opened, duration),
+        moment_clock(t->opened, t->now, clock));
+}
+
+static void put_port(const Teller *t) {
+    phrase_port(t->out, t->document);
+}
+
+static void tell_returned(const Teller *t) {
+    if (is(t->data, "change", "opened")) {
+        /* The owner is in the heading; the sentence must hold for the ephemeral ports together too. */
+        put_since(t);
+        put_port(t);
+        fputs(" is closed again, as expected.\n", t->out);
+        put_stood(t, "open");
+    } else {
+        put_since(t);
+        bool closed = is(t->data, "change", "closed");
+        if (json_array_size(t->after) > 0) {
+            put_listens(t, t->after, closed ? " again" : "");
+            fputs(closed ? ", as expected.\n" : ", as expected again.\n", t->out);
+        } else {
+            put_port(t);
+            fputs(" is as expected again.\n", t->out);
+        }
+        put_stood(t, closed ? "closed" : "different");
+    }
+}
+
+static void tell_ended(const Teller *t) {
+    const char *by = phrase_string(t->data, "by"), *reason = phrase_string(t->data, "reason");
+    if (is(t->data, "ending", "accepted")) {
+        int64_t time = phrase_time(t->document, "time");
+        char clock[MOMENT_TEXT_MAX];
+        fprintf(t->out, "%s accepted what stands now on ", *by ? by : "Somebody");
+        put_port(t);
+        if (time) fprintf(t->out, ", at %s", moment_clock(time, t->now, clock));
+        fputs(".\n", t->out);
+        if (*reason) fprintf(t->out, "Reason: %s\n", reason);
+    } else if (is(t->data, "ending", "unwatched")) {
+        fputs("The configuration no longer watches ", t->out);
+        put_port(t);
+        fputs(".\n", t->out);
+    } else if (is(t->data, "ending", "restated")) {
+        fputs("The configuration now expects what stands on ", t->out);
+        put_port(t);
+        fputs(".\n", t->out);
+    } else {
+        put_port(t);
+        fputs(": what stands is the new normal.\n", t->out);
+    }
+    if (json_array_size(t->after) == 0)
+        fprintf(t->out, "Nobody %s there.\n", t->does);
+    else {
+        put_listens(t, t->after, "");
+        fputs(".\n", t->out);
+    }
+}
+
+static void tell_stands(const Teller *t) {
+    put_since(t);
+    if (json_array_size(t->after) == 0) {
+        fprintf(t->out, "nobody %s on ", t->does);
+        put_port(t);
+    } else
+        put_listens(t, t->after, "");
+    fputs(".\n", t->out);
+    put_before(t);
+    if (strcmp(phrase_type(t->document), "changed") == 0 && t->opened && t->opened < t->seen) {
+        char clock[MOMENT_TEXT_MAX];
+        fprintf(t->out, "This port has differed from what was expected since %s; now it differs in another way.\n",
+            moment_clock(t->opened, t->now, clock));
+    }
+    if (is(t->data, "status", "rolled")) fputs("By configuration this is the new normal now.\n", t->out);
+}
+
+static void tell_portwatch(const Teller *t) {
+    const char *type = phrase_type(t->document), *summary = phrase_string(t->data, "summary");
+    if (strcmp(type, "learned") == 0) {
+        fputs("portwatch took what it found on this host as what is expected.\n"
+              "From now on it tells when a port opens, closes, or changes address or owner.\n"
+              "That you read this shows that its messages arrive.\n",
+            t->out);
+        size_t ports = phrase_count_ports(t->after), endpoints = json_array_size(t->after);
+        fprintf(t->out, "\n%zu port%s, %zu address%s:\n", ports, ports == 1 ? "" : "s", endpoints,
+            endpoints == 1 ? "" : "es");
+    } else if (strcmp(type, "test") == 0) {
+        fputs("This is a test, asked for on the command line. Nothing is wrong.\n"
+              "That you read this shows that portwatch's messages arrive.\n",
+            t->out);
+    } else if (is(t->data, "change", "blind")) {
+        put_since(t);
+        if (strcmp(type, "resolved") == 0) {
+            fputs("portwatch sees all host sockets again.\n", t->out);
+            put_stood(t, "blind");
+        } else {
+            fputs("portwatch cannot read all socket tables, so it tells nothing\n"
+                  "about the ports in those it cannot read. What it does not see is named below.\n",
+                t->out);
+            if (*summary) fprintf(t->out, "%s\n", summary);
+        }
+    } else
+        fprintf(t->out, "%s\n", summary);
+}
+
+int tell_write(FILE *out, const json_t *document, const ProseOptions *options) {
+    const json_t *data = phrase_data(document);
+    Teller teller = {
+        .out = out,
+        .document = document,
+        .data = data,
+        .before = json_object_get(data, "before"),
+        .after = json_object_get(data, "after"),
+        .now = options->formed,
+        .seen = phrase_time(data, "seen"),
+        .opened = phrase_time(data, "opened"),
+    };
+    bool tcp = is(data, "protocol", "tcp");
+    teller.does = tcp ? "listens" : "receives";
+    teller.do_ = tcp ? "listen" : "receive";
+    if (!phrase_is_port(document)) {
+        tell_portwatch(&teller);
+        return 0;
+    }
+    /* For the ephemeral ports together only those that differ are spoken of. */
+    RowsDiff diff = {0};
+    int r = rows_diff_data(data, &diff);
+    if (r < 0) return r;
+    if (!json_is_integer(json_object_get(data, "port"))) {
+        teller.before = diff.minus;
+        teller.after = diff.plus;
+    }
+    teller.detail = phrase_detail(teller.before, teller.after, &teller.same_owners);
+    if (strcmp(phrase_type(document), "resolved") != 0)
+        tell_stands(&teller);
+    else if (is(data, "ending", "returned"))
+        tell_returned(&teller);
+    else
+        tell_ended(&teller);
+    rows_diff_done(&diff);
+    return 0;
+}
