@@ -1,0 +1,204 @@
+#!/usr/bin/python3
+"""What a tick costs, beside what others need to answer the same question. Prints figures, decides nothing.
+
+    sudo tests/bench/run.py [--build DIR] [--counts 1000,10000,100000] [--rounds 5] [--ticks 30]
+
+In a network namespace of its own stand 200 listeners and N established sockets. A portwatchd that knows all owners
+ticks there; between its ticks `ss`, `netstat` and the script's pipeline are run, all by turns, so that the machine's mood
+meets each alike. CPU is user and system time, children included, from the scheduler's own account; the wall time of
+a tick is its CPU time and what it waited for a CPU. Medians of the rounds.
+"""
+
+import argparse
+import os
+import pathlib
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+sys.dont_write_bytecode = True
+
+import harness  # noqa: E402
+from servers import HttpServer, RudeSmtp  # noqa: E402
+
+LISTENERS = 200
+INTERVAL = 0.1
+RIVALS = {
+    "ss -ltnp": "ss -ltnp",
+    "ss -ltn": "ss -ltn",
+    'netstat -an | grep ":80"': 'netstat -an | grep ":80"',
+    "netstat -ltnp": "netstat -ltnp",
+}
+
+
+CLIENTS = """
+import resource, socket, sys
+listener, most = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+kept = []
+for line in sys.stdin:
+    while len(kept) < min(int(line), most):
+        client = socket.socket()
+        client.bind((sys.argv[3], 0))
+        client.connect(("127.0.0.1", 80))
+        kept += [client, listener.accept()[0]]
+    print(len(kept), flush=True)
+"""
+
+
+class Crowd:
+    """N established sockets in this namespace: both ends of N/2 connections, as a server with as many clients has them.
+    Held by several processes, for a process has a limit of descriptors; the first of them listens on port 80 too."""
+
+    def __init__(self):
+        self._share = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100, 40000) // 2 * 2
+        self._listener = socket.create_server(("127.0.0.1", 80), backlog=4096)
+        self._processes = []
+
+    def grow(self, count):
+        for index in range(-(-count // self._share)):
+            if index == len(self._processes):
+                # a source address each: ephemeral ports run out after 28000
+                self._processes.append(subprocess.Popen(
+                    [sys.executable, "-c", CLIENTS, str(self._listener.fileno()), str(self._share), f"127.0.1.{1 + index}"],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=[self._listener.fileno()]))
+            worker = self._processes[index]
+            print(count - index * self._share, file=worker.stdin, flush=True)
+            if not worker.stdout.readline():
+                raise RuntimeError(f"could not make {count} connections")
+
+    def close(self):
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._listener.close()
+
+
+def schedule(pid):
+    """(CPU nanoseconds, nanoseconds spent waiting for a CPU) of a single-threaded process."""
+    return tuple(map(int, pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[:2]))
+
+
+def tick_cost(watch, ticks):
+    """(CPU, wall) milliseconds of a tick, over about `ticks` of them."""
+    pid = watch.process.pid
+    first, begun = schedule(pid), time.monotonic()
+    time.sleep(ticks * INTERVAL)
+    last, took = schedule(pid), time.monotonic() - begun
+    number = took / INTERVAL
+    cpu = (last[0] - first[0]) / number / 1e6
+    return cpu, cpu + (last[1] - first[1]) / number / 1e6
+
+
+def rival_cost(command):
+    """(CPU, wall) milliseconds of one run of a shell command."""
+    begun = time.monotonic()
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", command], os.environ, file_actions=[
+        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0), (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)])
+    _, _, usage = os.wait4(pid, 0)
+    return (usage.ru_utime + usage.ru_stime) * 1000, (time.monotonic() - begun) * 1000
+
+
+def measure(watch, rounds, ticks):
+    """{name: (CPU, wall)}, measured by turns."""
+    samples = {name: [] for name in ["portwatchd, one tick", *RIVALS]}
+    for _ in range(rounds):
+        samples["portwatchd, one tick"].append(tick_cost(watch, ticks))
+        for name, command in RIVALS.items():
+            samples[name].append(rival_cost(command))
+    return {name: tuple(statistics.median(s[i] for s in found) for i in (0, 1)) for name, found in samples.items()}
+
+
+def show(count, figures):
+    ours = figures["portwatchd, one tick"]
+    print(f"\n{count} established sockets, {LISTENERS} listeners")
+    print(f"  {'':28} {'CPU ms':>10} {'wall ms':>10} {'CPU ratio':>10} {'wall ratio':>10}")
+    for name, (cpu, wall) in figures.items():
+        print(f"  {name:28} {cpu:10.3f} {wall:10.3f} {cpu / ours[0]:10.1f} {wall / ours[1]:10.1f}")
+    sys.stdout.flush()
+
+
+def children_memory(programs, directory):
+    """RssAnon in KiB of the notifier children that have just delivered."""
+    with HttpServer() as hook, RudeSmtp() as smtp:
+        text = harness.config_text({}, harness.email_section(smtp.url, group_wait="0s")
+                                   + harness.hook_section(hook, group_wait="0s"))
+        watch = harness.Watch(programs, directory, text).start()
+        try:
+            harness.wait_until(lambda: hook.requests and smtp.bodies, 15, "learned messages")
+            time.sleep(0.5)
+            return [harness.memory(pid, "RssAnon") for pid in watch.children()]
+        finally:
+            watch.stop()
+
+
+def idle_share(programs, directory, seconds):
+    watch = harness.Watch(programs, directory, harness.config_text({"interval": "1s"})).start()
+    try:
+        time.sleep(3)
+        first, begun = schedule(watch.process.pid), time.monotonic()
+        time.sleep(seconds)
+        last, took = schedule(watch.process.pid), time.monotonic() - begun
+        return (last[0] - first[0]) / 1e9 / took, watch.rss(), harness.memory(watch.process.pid, "RssAnon")
+    finally:
+        watch.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build")
+    parser.add_argument("--counts", default="1000,10000,100000")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--ticks", type=int, default=30, help="ticks measured a round")
+    parser.add_argument("--idle", type=int, default=30, help="seconds to watch an idle daemon")
+    options = parser.parse_args()
+    if options.build:
+        os.environ["PORTWATCH_BUILD"] = options.build
+    counts = sorted(map(int, options.counts.split(",")))
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="portwatch-bench-"))
+    directory.chmod(0o755)
+    try:
+        run(options, counts, directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def run(options, counts, directory):
+    programs = harness.Programs(harness.find_build(), directory / "stage")
+    print(f"build {programs.build.name}, kernel {os.uname().release}, {os.cpu_count()} CPUs")
+    with harness.network_namespace():
+        held = harness.Listeners(programs.holder, directory)
+        crowd = Crowd()
+        watch = None
+        try:
+            # a handful of programs, as on a real machine; :80 is the crowd's
+            for number in range(LISTENERS - 1):
+                if number % 20 == 0:
+                    ports = range(2000 + number, 2000 + min(number + 20, LISTENERS - 1))
+                    held.start(*[f"tcp@0.0.0.0@{port}" for port in ports], name=f"service{number // 20}")
+            watch = harness.Watch(programs, directory / "tick", harness.config_text({"interval": "100ms"})).start()
+            for count in counts:
+                crowd.grow(count)
+                time.sleep(2)
+                show(count, measure(watch, options.rounds, options.ticks))
+            print(f"\nportwatchd resident: {watch.rss()} KiB")
+            watch.stop()
+            share, rss, anonymous = idle_share(programs, directory / "idle", options.idle)
+            print(f"idle at interval = 1s: {share * 100:.3f} % of one core, {rss} KiB resident, {anonymous} KiB anonymous")
+            figures = children_memory(programs, directory / "children")
+            print("notifier children, RssAnon: " + ", ".join(f"{kib} KiB" for kib in figures))
+        finally:
+            if watch and watch.process:
+                watch.kill()
+            crowd.close()
+            held.stop_all()
+
+
+if __name__ == "__main__":
+    main()
