@@ -168,11 +168,12 @@ fuzzing() {
 }
 
 manual_pages() {
-    local page
+    local page result=0
     for page in build/gcc/man/*.[1-8]; do
-        # STYLE is about taste; scdoc's own preamble is counted there too
-        mandoc -Tlint -Wwarning "$page" || return 1
+        # scdoc writes a .PP after every heading
+        mandoc -Tlint -Wwarning "$page" | grep -v 'paragraph macro: PP' && result=1
     done
+    return $result
 }
 
 shell_scripts() { shellcheck packaging/install.sh tests/run.sh .ci/run; }
