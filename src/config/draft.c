@@ -75,8 +75,7 @@ ssize_t draft_begin(Draft *draft, Complaints *complaints, Spot spot, const char 
         return -1;
     }
     char *copy = strdup(header);
-    Section *sections =
-        copy ? reallocarray(draft->sections, draft->n_sections + 1, sizeof(*draft->sections)) : NULL;
+    Section *sections = copy ? reallocarray(draft->sections, draft->n_sections + 1, sizeof(*draft->sections)) : NULL;
     if (!sections) {
         free(copy);
         complaints->no_memory = true;
@@ -99,8 +98,7 @@ static bool key_repeats(const char *key) {
     return strcmp(key, "header") == 0 || strcmp(key, "to") == 0 || strcmp(key, "address") == 0;
 }
 
-void draft_add(
-    Draft *draft, Complaints *complaints, size_t index, Spot spot, const char *key, const char *value) {
+void draft_add(Draft *draft, Complaints *complaints, size_t index, Spot spot, const char *key, const char *value) {
     Section *section = &draft->sections[index];
     const Entry *first = key_repeats(key) ? NULL : draft_entry(section, key);
     if (first) {

@@ -28,6 +28,7 @@ typedef struct Section {
     Spot latest;          /* of the last header that continued it */
     Entry *entries;       /* in the order written */
     size_t n_entries;
+    bool damaged; /* a line of it was refused */
 } Section;
 
 typedef struct Draft {
@@ -41,8 +42,7 @@ const char *draft_kind_name(SectionKind kind); /* "portwatch", "port", ... */
  * complaint. */
 ssize_t draft_begin(Draft *draft, Complaints *complaints, Spot spot, const char *header);
 /* Adds a key; complains where it was given before and may not be repeated. */
-void draft_add(
-    Draft *draft, Complaints *complaints, size_t section, Spot spot, const char *key, const char *value);
+void draft_add(Draft *draft, Complaints *complaints, size_t section, Spot spot, const char *key, const char *value);
 /* The first entry of a key, or NULL. */
 const Entry *draft_entry(const Section *section, const char *key);
 void draft_done(Draft *draft);

@@ -33,7 +33,7 @@ static bool take_remind(const Context *context, const Key *key, void *base) {
     }
     int64_t usec;
     if (duration_parse(context->entry->value, &usec) && usec == 0) {
-        context_error(context, "no reminders are written 'off'");
+        context_error(context, "write 'off' for no reminders");
         return false;
     }
     return take_duration(context, key, base);
@@ -294,6 +294,13 @@ static void take_setting(const Context *context, const Target *target) {
     NotifierRule *rule = target->notifier;
     bool expand = strstr(entry->value, "%H") != NULL;
 
+    /* Such a key is not shown: it may be the second line of a secret. */
+    if (entry->key[0] < 'a' || entry->key[0] > 'z' || strlen(entry->key) > 32 ||
+        entry->key[strspn(entry->key, "abcdefghijklmnopqrstuvwxyz0123456789_")] != '\0') {
+        complaint_error(context->complaints, entry->spot, context->section->header, NULL,
+            "a plugin's key has lower-case letters, digits and '_' only, 32 at most");
+        return;
+    }
     if (expand && (!target->host || !host_is_valid(target->host))) {
         context_error(context, "%%H stands for this host's name, which is %s; write the name",
             target->host && *target->host ? "no valid one" : "not known");

@@ -89,7 +89,7 @@ static void build_ignore(Builder *builder, const Section *section) {
     place_set(&builder->complaints, &rule->place, section->spot);
     if (section->argument[strspn(section->argument, letters)] != '\0')
         section_error(builder, section, NULL, "the name has letters, digits, '.', '_' and '-' only");
-    if (section->n_entries == 0)
+    if (section->n_entries == 0 && !section->damaged)
         section_error(builder, section, NULL, "says nothing; it needs at least one of port, address, unit, exe, user");
     keys_apply(&builder->complaints, section, &(Target){.rules = builder->rules, .ignore = rule});
     if (rule->unit && !rule->has_port && !rule->has_address && !rule->exe && !rule->user)
@@ -113,7 +113,8 @@ static void build_notifier(Builder *builder, const Section *section) {
     if (!name_is_valid(section->argument))
         section_error(builder, section, NULL, "'%s' is no name: a letter a-z, then a-z, 0-9 and '-', 32 at most",
             section->argument);
-    if (!plugin) section_error(builder, section, "plugin", "missing; email and webhook come with portwatch");
+    if (!plugin && !section->damaged)
+        section_error(builder, section, "plugin", "missing; email and webhook come with portwatch");
     keys_apply(
         &builder->complaints, section, &(Target){.rules = builder->rules, .notifier = rule, .host = builder->host});
 }

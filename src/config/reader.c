@@ -27,8 +27,12 @@ static const char *reader_section(const Reader *reader) {
     return reader->section >= 0 ? reader->draft->sections[reader->section].header : NULL;
 }
 
+/* Marks the section as well: what else seems missing in it may be on the refused line. */
 #define reader_error(reader, key, ...)                                                                                 \
-    complaint_error((reader)->complaints, reader_spot(reader), reader_section(reader), key, __VA_ARGS__)
+    do {                                                                                                               \
+        if ((reader)->section >= 0) (reader)->draft->sections[(reader)->section].damaged = true;                       \
+        complaint_error((reader)->complaints, reader_spot(reader), reader_section(reader), key, __VA_ARGS__);          \
+    } while (0)
 
 static char *trim(char *text) {
     text += strspn(text, BLANKS);
@@ -53,6 +57,23 @@ static bool has_inline_comment(const char *text) {
     for (const char *p = text; *p; p++)
         if (*p == ';' && p > text && strchr(BLANKS, p[-1])) return true;
     return false;
+}
+
+/* A key that may be shown: what is none may be a piece of a secret. */
+static bool key_is_plain(const char *key) {
+    size_t length = strlen(key);
+    return length > 0 && length <= 32 && strspn(key, "abcdefghijklmnopqrstuvwxyz_") == length;
+}
+
+/* The key of a line that is refused as a whole, NULL if it seems to have none. */
+static const char *line_key(const char *line, size_t length, char buffer[static KEY_NAME_MAX + 1]) {
+    const char *equals = memchr(line, '=', length);
+    size_t n = equals ? (size_t)(equals - line) : 0;
+    if (n > KEY_NAME_MAX) return NULL;
+    memcpy(buffer, line, n);
+    buffer[n] = '\0';
+    buffer = trim(buffer);
+    return key_is_plain(buffer) ? buffer : NULL;
 }
 
 static bool check_header(Reader *reader) {
@@ -111,6 +132,12 @@ static bool check_key(Reader *reader) {
         reader_error(reader, NULL, "a '=' without a key before it");
         return false;
     }
+    if (comment) {
+        reader_error(reader, key_is_plain(key) ? key : NULL,
+            "a ' ;' in the line; there are no inline comments: put the comment on a line of its own, or a value that "
+            "needs it into a file (password_file, ...)");
+        return false;
+    }
     if (strlen(key) > KEY_NAME_MAX) {
         reader_error(reader, NULL, "a key of %zu bytes is too long, at most %d", strlen(key), KEY_NAME_MAX);
         return false;
@@ -121,12 +148,6 @@ static bool check_key(Reader *reader) {
     }
     if (!is_clean(reader, value)) {
         reader_error(reader, key, "control characters or invalid UTF-8 in the value");
-        return false;
-    }
-    if (comment) {
-        reader_error(reader, key,
-            "' ;' in a value; there are no inline comments: put the comment on a line of its own, or a value that "
-            "needs it into a file (password_file, ...)");
         return false;
     }
     if (*value == '\0') {
@@ -146,13 +167,15 @@ static bool check_key(Reader *reader) {
 /* Looks at a line of `length` bytes that is no comment; true if it is in reader->text and fit for inih. */
 static bool check_line(Reader *reader, const char *line, size_t length) {
     bool header = line[0] == '[';
+    char key[KEY_NAME_MAX + 1];
 
     if (strchr(BLANKS, line[0])) {
-        reader_error(reader, NULL, "begins with a space; keys and sections begin at the start of the line");
+        reader_error(reader, line_key(line, length, key),
+            "the line begins with a space; keys and sections begin at the start of the line");
         return false;
     }
     if (length > CONFIG_LINE_MAX) {
-        reader_error(reader, NULL,
+        reader_error(reader, header ? NULL : line_key(line, length, key),
             "a line of %zu bytes is too long, at most %d; long values go into a file (header_file, url_file, "
             "password_file) or into several lines (to, address)",
             length, CONFIG_LINE_MAX);

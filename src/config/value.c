@@ -169,7 +169,10 @@ bool value_unit(const Context *context, const char *text, char **ret) {
         size_t ending = strlen(endings[i]);
         if (length > ending && strcmp(text + length - ending, endings[i]) == 0) return value_copy(context, text, ret);
     }
-    context_error(context, "'%s' is no full unit name; did you mean %s.service?", text, text);
+    if (strchr(text, '.'))
+        context_error(context, "'%s' is no unit name: it ends in .service, .socket, .scope or the like", text);
+    else
+        context_error(context, "'%s' is no full unit name; did you mean %s.service?", text, text);
     return false;
 }
 
