@@ -79,13 +79,11 @@ create_user() {
     fi
 }
 
-# The configuration is the administrator's: a present one is never touched but for a missing right to read it.
+# The configuration is the administrator's: one that was there before is left as it is, rights and all.
 create_files() {
-    if [ -e "$conf" ]; then
-        say "keeping $conf"
-    else
-        say "installing $conf"
-        install -m 0640 -o root -g portwatch conf/portwatch.conf "$conf"
+    if [ "$configured" = no ]; then
+        chown root:portwatch "$conf"
+        chmod 0640 "$conf"
     fi
     install -d -m 0750 -o root -g portwatch "$conf.d"
     install -d -m 0755 -o root -g root /etc/portwatch
@@ -130,6 +128,8 @@ EOF
 
 [ "$deps" = no ] || install_dependencies
 compile
+configured=no
+[ ! -e "$conf" ] || configured=yes
 say "installing to $prefix"
 meson install -C "$build" --no-rebuild --quiet
 create_user

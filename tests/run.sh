@@ -176,7 +176,7 @@ manual_pages() {
     return $result
 }
 
-shell_scripts() { shellcheck packaging/install.sh tests/run.sh .ci/run; }
+shell_scripts() { shellcheck packaging/install.sh conf/keep.sh tests/run.sh .ci/run; }
 
 # LeakSanitizer needs ptrace, which the notifier children have shut for themselves: they are built without it.
 export ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1
