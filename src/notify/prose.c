@@ -11,6 +11,7 @@
 #include "notify/section.h"
 
 #define SECTIONS_MAX 20
+#define OVERVIEW_ROWS_MAX 4
 #define SUBJECT_MAX_COLUMNS 250
 #define SUBJECT_PORTS 8
 #define LATE (10 * 60 * USEC_PER_SEC)
@@ -141,20 +142,56 @@ static char *subject_make(const Ranked *sorted, size_t n, const ProseOptions *op
     return fclose(out) == 0 ? subject_finish(raw) : NULL;
 }
 
-/* Every event of a group as one row: what to read first, and all there is beyond the sections. */
+/* The first cells of an event's row. */
+static void overview_event(Grid *grid, const json_t *document) {
+    const json_t *data = phrase_data(document);
+    bool open = strcmp(phrase_string(data, "status"), "open") == 0 && phrase_is_port(document);
+    grid_cell(grid, has_severity(document) ? severity_word(document) : "INFO");
+    grid_cell(grid, open ? phrase_string(data, "incident") : "-");
+}
+
+/* Every event of a group as one row: what to read first. */
 static int overview_write(FILE *out, const Ranked *sorted, size_t n) {
-    Grid *grid = grid_new(3);
+    _cleanup_(grid_freep) Grid *grid = grid_new(3);
     if (!grid) return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
-        const json_t *data = phrase_data(sorted[i].document);
-        bool open = strcmp(phrase_string(data, "status"), "open") == 0 && phrase_is_port(sorted[i].document);
-        grid_cell(grid, has_severity(sorted[i].document) ? severity_word(sorted[i].document) : "INFO");
-        grid_cell(grid, open ? phrase_string(data, "incident") : "-");
-        grid_cell(grid, phrase_string(data, "summary"));
+        overview_event(grid, sorted[i].document);
+        grid_cell(grid, phrase_string(phrase_data(sorted[i].document), "summary"));
     }
-    int r = grid_print(grid, out, "  ");
-    grid_free(grid);
-    return r;
+    return grid_print(grid, out, "  ");
+}
+
+/* Where there are more events than sections: the rows that differ, beside the event they belong to. */
+static int overview_rows(FILE *out, const Ranked *sorted, size_t n) {
+    _cleanup_(grid_freep) Grid *grid = grid_new(5);
+    if (!grid) return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *data = phrase_data(sorted[i].document), *diff = json_object_get(data, "diff");
+        size_t rows = json_array_size(diff), shown = rows < OVERVIEW_ROWS_MAX ? rows : OVERVIEW_ROWS_MAX;
+        overview_event(grid, sorted[i].document);
+        if (rows == 0) grid_cell(grid, phrase_string(data, "summary"));
+        for (size_t k = 0; k < shown; k++) {
+            /* "+ tcp 0.0.0.0:80 nginx (user www-data)": sign and protocol, address, owner */
+            const char *row = json_string_value(json_array_get(diff, k));
+            const char *address = strchr(row + 2, ' '), *owner = address ? strchr(address + 1, ' ') : NULL;
+            if (k > 0) grid_cell(grid, ""), grid_cell(grid, "");
+            if (!owner) {
+                grid_cell(grid, row);
+            } else {
+                grid_cellf(grid, "%.*s", (int)(address - row), row);
+                grid_cellf(grid, "%.*s", (int)(owner - address - 1), address + 1);
+                grid_cell(grid, owner + 1);
+            }
+            grid_end(grid);
+        }
+        grid_end(grid);
+        if (rows > shown) {
+            grid_cell(grid, ""), grid_cell(grid, "");
+            grid_cellf(grid, "and %zu more", rows - shown);
+            grid_end(grid);
+        }
+    }
+    return grid_print(grid, out, "  ");
 }
 
 static void coverage_write(FILE *out, const Ranked *sorted, size_t n) {
@@ -208,7 +245,7 @@ static int group_write(FILE *out, const Ranked *sorted, size_t n, const ProseOpt
         open += phrase_is_port(sorted[i].document) &&
                 strcmp(phrase_string(phrase_data(sorted[i].document), "status"), "open") == 0;
     fprintf(out, "%zu changes on %s, the most urgent first:\n\n", n, options->host);
-    int r = overview_write(out, sorted, n);
+    int r = n > SECTIONS_MAX ? overview_rows(out, sorted, n) : overview_write(out, sorted, n);
     if (r < 0) return r;
     if (open > 1) {
         int host = (int)strcspn(options->host, ".");

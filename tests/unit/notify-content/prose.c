@@ -194,7 +194,7 @@ static void test_storm(void **state) {
     assert_mail(&mail);
     assert_has(mail.subject, "WARNING 200 ports changed: 10000/tcp, 10001/tcp");
     assert_has(mail.subject, ", ...");
-    assert_has(mail.text, "  WARNING  K7Q2  10199/tcp opened on all IPv4 addresses: a (user root)\n");
+    assert_has(mail.text, "  WARNING  K7Q2  + tcp  0.0.0.0:10199  a (user root)\n");
     assert_has(mail.text, "\n--- 20. WARNING ");
     assert_null(strstr(mail.text, "\n--- 21. "));
     assert_has(mail.text, "The other 180 are in the list at the top.");
