@@ -191,7 +191,7 @@ if [ $deps = yes ]; then
 fi
 
 step 'shell scripts' shell_scripts
-if build gcc gcc --buildtype=debugoptimized; then
+if build gcc gcc --buildtype=debugoptimized -Dfault_points=true; then
     unit gcc 2
     step 'manual pages' manual_pages
     marks='not slow'
@@ -201,7 +201,7 @@ fi
 if [ $quick = no ]; then
     build release gcc --buildtype=release -Db_lto=true && unit release 2
     build clang clang --buildtype=debugoptimized -Dfuzz=true && unit clang 2 && fuzzing
-    if build asan gcc --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined; then
+    if build asan gcc --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Dfault_points=true; then
         unit asan 5
         integration asan 3 'not plain'
     fi
