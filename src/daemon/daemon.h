@@ -1,0 +1,132 @@
+/* The daemon: takes snapshots, asks the core, commits, wakes the queue. Private to src/daemon; one thread, one event
+ * loop. Functions that return int give 0 or a negative errno that is unexpected; what is expected to go wrong is logged
+ * where it happens and met there. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "config/config.h"
+#include "core/engine.h"
+#include "daemon/host.h"
+#include "kernel/sockets.h"
+#include "notify/channel.h"
+#include "notify/document.h"
+#include "store/outbox.h"
+#include "store/request.h"
+#include "store/state.h"
+
+#define EXIT_CONFIG 78 /* systemd: do not start again (RestartPreventExitStatus=) */
+
+typedef struct Options {
+    const char *config;
+    bool config_given; /* on the command line: then it must be there */
+    const char *state_dir;
+    const char *plugin_dir; /* NULL: the one built in, which must be root's */
+    const char *notify_program;
+} Options;
+
+typedef struct Daemon Daemon;
+
+/* A `portwatch test` under way. */
+typedef struct TestRun {
+    int64_t request;
+    size_t waiting; /* notifiers that have not answered */
+    json_t *results;
+    sd_event_source *deadline;
+    struct TestRun *next;
+} TestRun;
+
+/* One configured notifier. */
+typedef struct Notifier {
+    Daemon *daemon;
+    const NotifierRule *rule; /* of daemon->rules */
+    Channel *channel;
+    sd_event_source *timer;
+    bool busy; /* the channel has a message */
+    bool testing; /* and it is a test */
+    TestRun *test; /* to be done next, or under way */
+    InFlight in_flight;
+    Delivery *results; /* of this attempt, stored when it is over */
+    size_t n_results;
+    bool result_pending; /* the attempt is over, but could not be stored yet */
+    char *result_reason;
+    bool failing; /* said so in the log */
+    char **walls_missing; /* of its child, NULL: all stand or not yet known */
+} Notifier;
+
+struct Daemon {
+    Options options;
+    Host host;
+    sd_event *event;
+    Rules *rules;
+    ConfigFiles files; /* that the rules were read from */
+    char *configuration_trouble; /* why it is not the configured one that is in force; NULL: it is */
+    int lock;
+    Store *store;
+    bool store_failing; /* said so in the log */
+    bool reopen; /* it is corrupt: open it anew before the next tick */
+    char *opening_reason; /* to be told once there is somebody to tell it; NULL: nothing */
+    Severity opening_severity;
+    Sockets *sockets;
+    State state;
+    Snapshot snapshot; /* the last one */
+    json_t *coverage; /* of it; NULL: not made yet */
+    char *coverage_stored;
+    Notifier **notifiers;
+    size_t n_notifiers;
+    char **unlearned; /* notifiers that have not been told what is watched */
+    sd_event_source *tick, *requests;
+    int64_t last_expire; /* boottime */
+    int64_t requests_after; /* requests up to this id are under way */
+    TestRun *tests;
+    bool stopping;
+    int exit_code;
+};
+
+/* daemon.c */
+int daemon_run(const Options *options);
+Now daemon_now(void);
+void daemon_random(void *buffer, size_t size);
+/* STATUS= for systemd. */
+void daemon_status(Daemon *d);
+
+/* record.c: commits a decision with its documents and an answer (NULL: none), logs what it tells, applies it. Takes the
+ * decision. 0 committed (or nothing to), a StoreError (said in the log), or negative errno. */
+int daemon_commit(Daemon *d, Decision *decision, const RequestAnswer *answer);
+/* A notice about portwatch itself, to `names` (NULL: every notifier). */
+int daemon_notice(Daemon *d, Severity severity, const char *subject, const char *summary, char *const *names);
+/* Names of all notifiers but one (NULL: of all), for notices. NULL: no memory. The caller frees. */
+char **daemon_others(const Daemon *d, const char *except);
+int daemon_tell_learned(Daemon *d);
+/* Called where the store failed: logs it once, opens a corrupt one anew. */
+int daemon_store_failed(Daemon *d, int error);
+int daemon_open_store(Daemon *d); /* 0, or an exit code; what went wrong is in the log */
+void daemon_tell_opening(Daemon *d); /* that a database was set aside, if one was */
+int daemon_set_coverage(Daemon *d);
+
+/* tick.c */
+int daemon_start_ticks(Daemon *d);
+
+/* configure.c */
+/* At start: 0, or a positive exit code. */
+int daemon_load(Daemon *d);
+int daemon_reload(Daemon *d);
+
+/* notifier.c */
+/* Makes the notifiers follow the rules; those that did not change keep their channel. */
+int daemon_sync_notifiers(Daemon *d, const Rules *old);
+void daemon_free_notifiers(Daemon *d);
+void daemon_wake_all(Daemon *d); /* look at every queue soon, from the event loop */
+bool daemon_busy(const Daemon *d); /* a delivery is under way */
+void notifier_wake(Notifier *n);
+ChannelOptions daemon_channel_options(const Daemon *d);
+
+/* compose.c: the message of some waiting events; references are filled. 0, StoreError or negative errno. */
+int compose_message(Daemon *d, const NotifierRule *rule, const OutboxRow *rows, size_t n, Message *ret);
+int compose_test(Daemon *d, const NotifierRule *rule, Message *ret);
+
+/* requests.c */
+int daemon_start_requests(Daemon *d);
+void daemon_stop_requests(Daemon *d);
+/* A notifier's part of a test is over. `deliveries` may be empty, then `reason` says why. */
+void test_done(Daemon *d, TestRun *run, const char *notifier, const Delivery *deliveries, size_t n, const char *reason);

@@ -1,0 +1,67 @@
+#include "daemon/host.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+
+static size_t read_file(const char *path, char *buffer, size_t size) {
+    buffer[0] = '\0';
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, buffer, size - 1) : 0;
+    buffer[n > 0 ? n : 0] = '\0';
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void first_line(const char *path, char *ret, size_t size) {
+    read_file(path, ret, size);
+    ret[strcspn(ret, " \t\r\n")] = '\0';
+}
+
+/* RFC 1123: what may stand in a mail address and a Message-ID. */
+static bool is_host_name(const char *name) {
+    size_t n = strlen(name);
+    return n > 0 && n <= 253 && name[0] != '.' && name[0] != '-' &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == n;
+}
+
+bool host_full_name(const char *hosts, const char *name, char *ret, size_t size) {
+    size_t length = strlen(name);
+    for (const char *line = hosts; *line;) {
+        size_t n = strcspn(line, "\n");
+        char text[512];
+        if (n < sizeof text) {
+            memcpy(text, line, n);
+            text[strcspn(text, "#\n") < n ? strcspn(text, "#\n") : n] = '\0';
+            text[n] = '\0';
+            char *state = NULL, *full = NULL;
+            bool here = false;
+            strtok_r(text, " \t\r", &state); /* the address */
+            for (char *word; (word = strtok_r(NULL, " \t\r", &state));) {
+                if (strcmp(word, name) == 0) here = true;
+                if (!full && strncmp(word, name, length) == 0 && word[length] == '.') full = word;
+            }
+            if (here && full && is_host_name(full)) {
+                snprintf(ret, size, "%s", full);
+                return true;
+            }
+        }
+        line += n;
+        if (*line) line++;
+    }
+    return false;
+}
+
+void host_read(Host *ret) {
+    memset(ret, 0, sizeof *ret);
+    if (gethostname(ret->name, sizeof ret->name - 1) < 0 || !is_host_name(ret->name)) strcpy(ret->name, "localhost");
+    if (!strchr(ret->name, '.')) {
+        char hosts[65536], name[sizeof ret->name];
+        read_file("/etc/hosts", hosts, sizeof hosts);
+        if (host_full_name(hosts, ret->name, name, sizeof name)) memcpy(ret->name, name, sizeof name);
+    }
+    first_line("/etc/machine-id", ret->machine_id, sizeof ret->machine_id);
+    first_line("/proc/sys/kernel/random/boot_id", ret->boot_id, sizeof ret->boot_id);
+}

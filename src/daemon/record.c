@@ -1,0 +1,230 @@
+/* Decisions into the database, and into the log. */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/daemon.h"
+#include "daemon/fault.h"
+#include "daemon/log.h"
+#include "notify/prose.h"
+
+static int log_level(Severity severity) {
+    return severity == SEVERITY_CRITICAL ? LOG_CRIT : severity == SEVERITY_WARNING ? LOG_WARNING : LOG_NOTICE;
+}
+
+/* The subject a mail would have, without the host, and the rows below it. */
+static void log_event(const Event *event, const char *document, const char *host) {
+    _cleanup_json_ json_t *json = document_parse(document);
+    _cleanup_free_ char *subject = NULL, *text = NULL;
+    const ProseOptions options = {.host = host, .formed = event->time};
+    if (!json || prose_message(&json, 1, &options, &subject, &text) < 0) {
+        log_no_memory();
+        return;
+    }
+    const char *line = strstr(subject, "] ");
+    const char *token = event->incident.token;
+    log_line(log_level(event->severity), "%s%s%s%s", line ? line + 2 : subject, *token ? " (" : "", token, *token ? ")" : "");
+    const json_t *data = json_object_get(json, "data"), *row;
+    size_t i;
+    json_array_foreach(json_object_get(data, "diff"), i, row)
+        if (i < 20) log_line(log_level(event->severity), "  %s", json_string_value(row));
+    const char *summary = json_string_value(json_object_get(data, "summary"));
+    if (event->type == EVENT_SELF && summary) log_line(log_level(event->severity), "  %s", summary);
+}
+
+static void log_transition(const Transition *t) {
+    char surface[SURFACE_TEXT_MAX] = "";
+    if (t->has_surface) surface_format(&t->surface, surface);
+    if (t->kind == TRANSITION_LOGGED)
+        log_notice("%s: %s (unlisted, not told)", surface, change_name(t->change));
+    else if (t->kind == TRANSITION_ACCEPTED || t->kind == TRANSITION_ACKNOWLEDGED || t->kind == TRANSITION_PAUSED ||
+             t->kind == TRANSITION_RESUMED)
+        log_notice("%s%s%s %s", *surface ? surface : "all ports", ": ", transition_name(t->kind), t->text ? t->text : "");
+}
+
+static bool wants(const Notifier *n, const Event *event) {
+    if (event->notify && !strv_contains(event->notify, n->rule->name)) return false;
+    return event->type == EVENT_TEST || (n->rule->events & event_mask(event->type));
+}
+
+typedef struct Documents {
+    EventDocument *items;
+    size_t n;
+} Documents;
+
+static void documents_done(Documents *documents) {
+    for (size_t i = 0; i < documents->n; i++) {
+        free((char *)documents->items[i].document);
+        strv_free((char **)documents->items[i].notifiers);
+    }
+    free(documents->items);
+}
+
+static int make_documents(Daemon *d, const Decision *decision, Documents *ret) {
+    ret->items = calloc(decision->n_events + 1, sizeof *ret->items);
+    if (!ret->items) return -ENOMEM;
+    for (size_t i = 0; i < decision->n_events; i++) {
+        const Event *event = &decision->events[i];
+        char **names = NULL;
+        for (size_t n = 0; n < d->n_notifiers; n++)
+            if (wants(d->notifiers[n], event) && strv_append(&names, d->notifiers[n]->rule->name) < 0) {
+                strv_free(names);
+                return -ENOMEM;
+            }
+        ret->items[ret->n++] = (EventDocument){event->id,
+            document_event(event, d->host.name, d->host.machine_id, d->coverage, d->rules), names};
+        if (!ret->items[i].document) return -ENOMEM;
+    }
+    return 0;
+}
+
+int daemon_commit(Daemon *d, Decision *decision, const RequestAnswer *answer) {
+    bool writes = decision_writes(decision);
+    if (!writes && !answer) return engine_apply(&d->state, decision, true);
+    _cleanup_(documents_done) Documents documents = {0};
+    decision_identify(decision, &d->state, daemon_random);
+    int r = make_documents(d, decision, &documents);
+    if (r == 0) {
+        const Commit commit = {.decision = decision, .documents = documents.items, .n_documents = documents.n,
+            .answer = answer, .now = daemon_now().realtime};
+        fault_point("before-commit");
+        r = store_commit(d->store, &commit);
+        if (r == STORE_FULL) r = store_commit(d->store, &commit); /* the ballast is gone now */
+        fault_point("after-commit");
+    }
+    if (r != 0) {
+        engine_apply(&d->state, decision, false);
+        return r < 0 ? r : daemon_store_failed(d, r);
+    }
+    if (d->store_failing) log_notice("the database can be written again");
+    d->store_failing = false;
+    for (size_t i = 0; i < decision->n_events; i++)
+        log_event(&decision->events[i], documents.items[i].document, d->host.name);
+    for (size_t i = 0; i < decision->n_transitions; i++) log_transition(&decision->transitions[i]);
+    bool events = decision->n_events > 0, learned = decision->learned;
+    r = engine_apply(&d->state, decision, true);
+    if (learned) log_notice("baseline learned: %zu endpoints", d->state.baseline.n);
+    if (events || learned) {
+        daemon_status(d);
+        daemon_wake_all(d);
+    }
+    return r;
+}
+
+static int commit_event(Daemon *d, Event *event) {
+    Decision decision = {.next_look = INT64_MAX};
+    _cleanup_free_ Event *events = malloc(sizeof *events);
+    _cleanup_free_ Transition *transitions = calloc(1, sizeof *transitions);
+    if (!events || !transitions) return -ENOMEM;
+    if (event->type == EVENT_SELF) {
+        *transitions = (Transition){.kind = TRANSITION_NOTICE, .time = event->time,
+            .text = text_escape(event->summary, strlen(event->summary))};
+        if (!transitions->text) return -ENOMEM;
+        decision.transitions = TAKE_PTR(transitions);
+        decision.n_transitions = 1;
+    }
+    *events = *event;
+    memset(event, 0, sizeof *event);
+    decision.events = TAKE_PTR(events);
+    decision.n_events = 1;
+    return daemon_commit(d, &decision, NULL);
+}
+
+char **daemon_others(const Daemon *d, const char *except) {
+    char **names = calloc(d->n_notifiers + 1, sizeof *names);
+    size_t n = 0;
+    for (size_t i = 0; i < d->n_notifiers && names; i++) {
+        const char *name = d->notifiers[i]->rule->name;
+        if (except && strcmp(name, except) == 0) continue;
+        names[n] = strdup(name);
+        if (!names[n++]) {
+            strv_free(names);
+            return NULL;
+        }
+    }
+    return names;
+}
+
+int daemon_notice(Daemon *d, Severity severity, const char *subject, const char *summary, char *const *names) {
+    Now now = daemon_now();
+    Event event = {.type = EVENT_SELF, .time = now.realtime, .seen = now.realtime, .severity = severity,
+        .subject = strdup(subject), .summary = strdup(summary)};
+    int r = event.subject && event.summary ? 0 : -ENOMEM;
+    if (r == 0 && names && !(event.notify = strv_copy(names))) r = -ENOMEM;
+    if (r == 0) r = commit_event(d, &event);
+    event_done(&event);
+    return r;
+}
+
+int daemon_tell_learned(Daemon *d) {
+    Now now = daemon_now();
+    Event event = {0};
+    int r = engine_learned_event(d->rules, &d->state, &d->snapshot, &now, d->unlearned, &event);
+    if (r == 0) r = commit_event(d, &event);
+    event_done(&event);
+    if (r == 0) {
+        strv_free(d->unlearned);
+        d->unlearned = NULL;
+    }
+    return r;
+}
+
+int daemon_set_coverage(Daemon *d) {
+    if (!d->coverage) return 0;
+    /* What the kernel shows, and beside it what portwatch itself is not right about. */
+    _cleanup_json_ json_t *status = json_copy(d->coverage);
+    if (!status || json_object_set_new(status, "configuration",
+                       d->configuration_trouble ? document_string(d->configuration_trouble) : json_null()) < 0)
+        return -ENOMEM;
+    _cleanup_json_ json_t *walls = json_object();
+    for (size_t i = 0; i < d->n_notifiers; i++) {
+        char *const *missing = d->notifiers[i]->walls_missing;
+        json_t *list = missing ? json_array() : NULL;
+        for (; missing && *missing; missing++) json_array_append_new(list, document_string(*missing));
+        if (list && json_object_set_new(walls, d->notifiers[i]->rule->name, list) < 0) return -ENOMEM;
+    }
+    if (json_object_set(status, "walls_missing", walls) < 0) return -ENOMEM;
+    _cleanup_free_ char *text = document_text(status);
+    if (!text) return -ENOMEM;
+    if (d->coverage_stored && strcmp(text, d->coverage_stored) == 0) return 0;
+    int r = store_set_coverage(d->store, text);
+    if (r == 0) {
+        free(d->coverage_stored);
+        d->coverage_stored = TAKE_PTR(text);
+    }
+    return r;
+}
+
+int daemon_open_store(Daemon *d) {
+    const StoreIdentity identity = {.machine_id = d->host.machine_id, .boot_id = *d->host.boot_id ? d->host.boot_id : NULL,
+        .now = daemon_now().realtime};
+    StoreOpening what;
+    _cleanup_free_ char *reason = NULL;
+    int r = store_open(d->options.state_dir, STORE_DAEMON, &identity, &d->store, &what, &reason);
+    if (r < 0) {
+        log_error("cannot open the database in %s: %s", d->options.state_dir, strerror(-r));
+        return EXIT_FAILURE;
+    }
+    if (reason) log_error("%s", reason);
+    if (!d->store) return what == STORE_NEWER ? EXIT_CONFIG : EXIT_FAILURE;
+    r = store_load_state(d->store, &d->state);
+    if (r != 0) {
+        log_error("cannot load the baseline: %s", r < 0 ? strerror(-r) : store_reason(d->store));
+        return EXIT_FAILURE;
+    }
+    if (what == STORE_SET_ASIDE_CORRUPT || what == STORE_SET_ASIDE_FOREIGN) {
+        d->opening_reason = strdup(reason ? reason : "the database was set aside");
+        d->opening_severity = what == STORE_SET_ASIDE_CORRUPT ? SEVERITY_CRITICAL : SEVERITY_INFO;
+    }
+    return 0;
+}
+
+int daemon_store_failed(Daemon *d, int error) {
+    if (error < 0) {
+        log_error("database: %s", strerror(-error));
+        return error;
+    }
+    if (!d->store_failing) log_error("%s; what there is to tell waits and is tried again each tick", store_reason(d->store));
+    d->store_failing = true;
+    if (error == STORE_CORRUPT) d->reopen = true;
+    return error;
+}

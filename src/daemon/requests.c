@@ -1,0 +1,390 @@
+/* What people ask through the database; the contract is cli/request.h. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/inotify.h>
+
+#include "core/view.h"
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+
+#define TEST_LIMIT (80 * USEC_PER_SEC) /* before the command line stops waiting */
+
+/* The answer while it is made. */
+typedef struct Answer {
+    json_t *object;
+    int code;
+} Answer;
+
+static int answer_text(Answer *answer, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int answer_text(Answer *answer, int code, const char *format, ...) {
+    _cleanup_free_ char *text = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int r = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (r < 0) {
+        text = NULL;
+        return -ENOMEM;
+    }
+    answer->code = code;
+    /* Lines stay lines; what arguments bring along is escaped by whoever formats them. */
+    return json_object_set_new(answer->object, "text", json_string(text)) < 0 ? -ENOMEM : 0;
+}
+
+/* PORT of the contract: one surface, or tcp and udp. 0 if it is none. */
+static size_t read_port(const json_t *port, Surface ret[static 2]) {
+    const json_t *number = json_object_get(port, "port");
+    const char *protocol = json_string_value(json_object_get(port, "protocol"));
+    json_int_t n = json_integer_value(number);
+    if (!json_is_integer(number) || n < 0 || n > 65535) return 0;
+    Surface surface = {.port = (uint16_t)n, .local = n == 0 && json_is_true(json_object_get(port, "local"))};
+    ret[0] = ret[1] = surface;
+    ret[0].protocol = PROTOCOL_TCP;
+    ret[1].protocol = PROTOCOL_UDP;
+    if (!protocol) return 2;
+    return protocol_parse(protocol, &ret[0].protocol) ? 1 : 0;
+}
+
+static int add_accepted(Daemon *d, const Decision *decision, json_t *list) {
+    for (size_t i = 0; i < decision->n_baseline; i++) {
+        const BaselineChange *change = &decision->baseline[i];
+        const Incident *incident = state_incident_at(&d->state, &change->surface);
+        char surface[SURFACE_TEXT_MAX];
+        json_t *entry = json_pack("{s:s?,s:s,s:o,s:o}", "token", incident ? incident->token : NULL, "port",
+            surface_format(&change->surface, surface), "before", document_endpoints(&change->before), "after",
+            document_endpoints(&change->after));
+        if (!entry || json_array_append_new(list, entry) < 0) return -ENOMEM;
+    }
+    return 0;
+}
+
+static int answer_moved(Daemon *d, const Surface *at, Answer *answer) {
+    const Incident *incident = state_incident_at(&d->state, at);
+    Endpoints now = {0};
+    int r = 0;
+    for (size_t i = 0; i < d->snapshot.endpoints.n && r == 0; i++) {
+        Surface surface = surface_of(d->rules, &d->snapshot, &d->snapshot.endpoints.items[i]);
+        if (surface_compare(&surface, at) == 0) r = endpoints_add(&now, &d->snapshot.endpoints.items[i]);
+    }
+    json_t *told = incident ? document_endpoints(&incident->told) : json_array(), *there = document_endpoints(&now);
+    if (json_object_set_new(answer->object, "told", told) < 0 || json_object_set_new(answer->object, "now", there) < 0)
+        r = -ENOMEM;
+    endpoints_done(&now);
+    return r;
+}
+
+static int answer_refusal(Daemon *d, RequestResult result, const Surface *at, const char *token, Answer *answer) {
+    char surface[SURFACE_TEXT_MAX];
+    surface_format(at, surface);
+    switch (result) {
+    case REQUEST_UNKNOWN: {
+        _cleanup_free_ char *escaped = text_escape(token, strlen(token));
+        return answer_text(answer, 2, "no open incident has the token %s", escaped ? escaped : "");
+    }
+    case REQUEST_SELF:
+        return answer_text(answer, 2, "that is portwatch's own trouble: it ends when the cause is gone");
+    case REQUEST_UNSEEN:
+        return answer_text(answer, 2, "%s cannot be read completely at the moment; nothing changed", surface);
+    case REQUEST_MOVED:
+        answer_text(answer, 2, "%s differs now from what was told; nothing changed", surface);
+        return answer_moved(d, at, answer);
+    case REQUEST_STATED: {
+        const PortRule *rule = rules_find(d->rules, at->protocol, at->port);
+        if (!rule) return answer_text(answer, 2, "%s is stated by the configuration; nothing changed", surface);
+        const Place *place = rule->stated_place.file ? &rule->stated_place : &rule->expect_place;
+        if (!place->file) place = &rule->place;
+        char where[600];
+        snprintf(where, sizeof where, "%s:%u", place->file, place->line);
+        if (json_object_set_new(answer->object, "stated", document_string(where)) < 0) return -ENOMEM;
+        return answer_text(answer, 2, "what %s must be is stated at %s: change it there; nothing changed", surface, where);
+    }
+    default:
+        return answer_text(answer, 2, "%s: no difference to accept", surface);
+    }
+}
+
+/* Commits a decision together with its answer, or only the answer. */
+static int reply(Daemon *d, const Request *request, Decision *decision, const Answer *answer) {
+    _cleanup_free_ char *text = document_text(answer->object);
+    if (!text) return -ENOMEM;
+    const RequestAnswer row = {.id = request->id, .code = answer->code, .text = text};
+    if (decision) return daemon_commit(d, decision, &row);
+    int r = request_answer(d->store, &row, daemon_now().realtime);
+    if (r == STORE_GONE) return 0;
+    return r > 0 ? daemon_store_failed(d, r) : r;
+}
+
+static int accept_port(Daemon *d, const Request *request, const json_t *port, const Acceptance *wanted, Answer *answer) {
+    Surface surfaces[2];
+    size_t n = read_port(port, surfaces);
+    if (n == 0) return answer_text(answer, 2, "that is no port");
+    _cleanup_json_ json_t *accepted = json_array();
+    RequestResult refusal = REQUEST_NOTHING;
+    Surface refused_at = surfaces[0];
+    size_t done = 0;
+    for (size_t i = 0; i < n; i++) {
+        Acceptance a = *wanted;
+        a.surface = &surfaces[i];
+        Now now = daemon_now();
+        Decision decision;
+        Surface at = surfaces[i];
+        int r = engine_accept(d->rules, &d->state, &d->snapshot, &now, &a, &decision, &at);
+        if (r < 0) return r;
+        if (r != REQUEST_DONE) {
+            if (r != REQUEST_NOTHING) refusal = r, refused_at = at;
+            continue;
+        }
+        r = add_accepted(d, &decision, accepted);
+        if (r < 0) decision_done(&decision);
+        if (r == 0) r = daemon_commit(d, &decision, NULL);
+        if (r != 0) return r;
+        done++;
+    }
+    if (done == 0) return answer_refusal(d, refusal, &refused_at, "", answer);
+    if (json_object_set(answer->object, "accepted", accepted) < 0) return -ENOMEM;
+    return answer_text(answer, 0, "accepted");
+}
+
+static int do_accept(Daemon *d, const Request *request, const json_t *arguments, Answer *answer) {
+    const char *token = json_string_value(json_object_get(arguments, "token"));
+    const json_t *port = json_object_get(arguments, "port");
+    Acceptance a = {.token = token, .by = request->who, .reason = json_string_value(json_object_get(arguments, "reason"))};
+    if (!token && port) {
+        int r = accept_port(d, request, port, &a, answer);
+        return r != 0 ? r : reply(d, request, NULL, answer);
+    }
+    Now now = daemon_now();
+    Decision decision;
+    Surface at = {0};
+    int r = engine_accept(d->rules, &d->state, &d->snapshot, &now, &a, &decision, &at);
+    if (r < 0) return r;
+    bool decided = decision_writes(&decision);
+    _cleanup_json_ json_t *accepted = json_array();
+    int e = add_accepted(d, &decision, accepted);
+    if (e == 0 && decided && json_object_set(answer->object, "accepted", accepted) < 0) e = -ENOMEM;
+    if (e == 0 && r == REQUEST_DONE)
+        e = answer_text(answer, 0, "accepted");
+    else if (e == 0 && r == REQUEST_NOTHING)
+        e = answer_text(answer, token ? 2 : 0, "nothing to accept");
+    else if (e == 0 && decided)
+        e = answer_text(answer, 2, "not everything could be accepted: what the configuration states, or cannot be read now, is left");
+    else if (e == 0)
+        e = answer_refusal(d, r, &at, token ? token : "", answer);
+    if (e < 0 || !decided) decision_done(&decision);
+    return e < 0 ? e : reply(d, request, decided ? &decision : NULL, answer);
+}
+
+static int do_ack(Daemon *d, const Request *request, const json_t *arguments, Answer *answer) {
+    const char *token = json_string_value(json_object_get(arguments, "token"));
+    Now now = daemon_now();
+    Decision decision;
+    int r = engine_acknowledge(&d->state, &now, token ? token : "", request->who, &decision);
+    if (r < 0) return r;
+    if (r != REQUEST_DONE) {
+        r = answer_refusal(d, r, &(Surface){0}, token ? token : "", answer);
+        return r < 0 ? r : reply(d, request, NULL, answer);
+    }
+    r = answer_text(answer, 0, "no more reminders for %s", decision.updates[0].token);
+    if (r < 0) decision_done(&decision);
+    return r < 0 ? r : reply(d, request, &decision, answer);
+}
+
+/* A port without a protocol is paused and resumed for tcp and udp, as two pauses of one decision each. */
+static int do_pause(Daemon *d, const Request *request, const json_t *arguments, Answer *answer) {
+    const json_t *port = json_object_get(arguments, "port");
+    json_int_t duration = json_integer_value(json_object_get(arguments, "duration"));
+    Surface surfaces[2];
+    size_t n = port ? read_port(port, surfaces) : 1;
+    if (n == 0 || duration <= 0 || duration > 366 * 86400 * USEC_PER_SEC) {
+        int r = answer_text(answer, 2, "a pause lasts up to 366 days");
+        return r < 0 ? r : reply(d, request, NULL, answer);
+    }
+    Now now = daemon_now();
+    int r = answer_text(answer, 0, "paused");
+    if (json_object_set_new(answer->object, "until", json_integer(now.realtime + duration)) < 0) r = -ENOMEM;
+    for (size_t i = 0; i < n && r == 0; i++) {
+        Decision decision;
+        r = engine_pause(&d->state, &now, port ? &surfaces[i] : NULL, duration, request->who, &decision);
+        if (r == 0) r = i + 1 < n ? daemon_commit(d, &decision, NULL) : reply(d, request, &decision, answer);
+    }
+    return r;
+}
+
+static int do_resume(Daemon *d, const Request *request, const json_t *arguments, Answer *answer) {
+    const json_t *port = json_object_get(arguments, "port");
+    Surface surfaces[2];
+    size_t n = port ? read_port(port, surfaces) : 1, resumed = 0;
+    Now now = daemon_now();
+    for (size_t i = 0; i < n; i++) {
+        Decision decision;
+        int r = engine_resume(&d->state, &now, port ? &surfaces[i] : NULL, request->who, &decision);
+        if (r < 0) return r;
+        if (r != REQUEST_DONE) continue;
+        r = daemon_commit(d, &decision, NULL);
+        if (r != 0) return r;
+        resumed++;
+    }
+    int r = resumed ? answer_text(answer, 0, "resumed") : answer_text(answer, 2, "there was no such pause");
+    return r < 0 ? r : reply(d, request, NULL, answer);
+}
+
+static void test_free(Daemon *d, TestRun *run) {
+    for (TestRun **p = &d->tests; *p; p = &(*p)->next)
+        if (*p == run) {
+            *p = run->next;
+            break;
+        }
+    for (size_t i = 0; i < d->n_notifiers; i++)
+        if (d->notifiers[i]->test == run) d->notifiers[i]->test = NULL;
+    sd_event_source_disable_unref(run->deadline);
+    json_decref(run->results);
+    free(run);
+}
+
+static int test_answer(Daemon *d, TestRun *run) {
+    size_t i, delivered = 0, n = json_array_size(run->results);
+    const json_t *result;
+    json_array_foreach(run->results, i, result) delivered += json_is_true(json_object_get(result, "delivered"));
+    Answer answer = {.object = json_pack("{s:O}", "results", run->results)};
+    int r = answer.object ? 0 : -ENOMEM;
+    if (r == 0 && n == 0) r = answer_text(&answer, 1, "no notifier is configured: see [notifier:NAME] in portwatch.conf(5)");
+    else if (r == 0) r = answer_text(&answer, delivered == n ? 0 : 1, "%zu of %zu delivered", delivered, n);
+    const Request request = {.id = run->request};
+    if (r == 0) r = reply(d, &request, NULL, &answer);
+    json_decref(answer.object);
+    test_free(d, run);
+    return r;
+}
+
+void test_done(Daemon *d, TestRun *run, const char *notifier, const Delivery *deliveries, size_t n, const char *reason) {
+    json_t *recipients = json_array();
+    bool delivered = n > 0;
+    for (size_t i = 0; i < n; i++) {
+        bool fine = deliveries[i].outcome == OUTCOME_DELIVERED;
+        delivered = delivered && fine;
+        if (!fine && !reason) reason = deliveries[i].reason;
+        json_array_append_new(recipients, json_pack("{s:o,s:b,s:i,s:o}", "recipient", document_string(deliveries[i].recipient),
+                                              "delivered", fine, "code", deliveries[i].code, "reason",
+                                              document_string_safe(deliveries[i].reason)));
+    }
+    json_array_append_new(run->results, json_pack("{s:s,s:b,s:o,s:o}", "notifier", notifier, "delivered", delivered, "reason",
+                                            document_string_safe(delivered ? NULL : reason), "recipients", recipients));
+    if (--run->waiting == 0) test_answer(d, run);
+}
+
+static int on_test_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+    Daemon *d = userdata;
+    for (TestRun *run = d->tests, *next; run; run = next) {
+        next = run->next;
+        if (run->deadline != source) continue;
+        run->waiting++; /* keeps the run until all who did not answer are listed */
+        for (size_t i = 0; i < d->n_notifiers; i++)
+            if (d->notifiers[i]->test == run) {
+                d->notifiers[i]->test = NULL;
+                test_done(d, run, d->notifiers[i]->rule->name, NULL, 0, "no answer yet");
+            }
+        run->waiting = 0;
+        test_answer(d, run);
+        break;
+    }
+    return 0;
+}
+
+static bool test_wants(const json_t *names, const char *name) {
+    size_t i;
+    const json_t *wanted;
+    if (json_array_size(names) == 0) return true;
+    json_array_foreach(names, i, wanted)
+        if (json_is_string(wanted) && strcmp(json_string_value(wanted), name) == 0) return true;
+    return false;
+}
+
+static int do_test(Daemon *d, const Request *request, const json_t *arguments) {
+    const json_t *names = json_object_get(arguments, "notifiers");
+    TestRun *run = calloc(1, sizeof *run);
+    if (!run) return -ENOMEM;
+    run->request = request->id;
+    run->results = json_array();
+    run->next = d->tests;
+    d->tests = run;
+    d->requests_after = request->id;
+    uint64_t now;
+    int r = run->results ? sd_event_now(d->event, CLOCK_BOOTTIME, &now) : -ENOMEM;
+    if (r >= 0)
+        r = sd_event_add_time(
+            d->event, &run->deadline, CLOCK_BOOTTIME, now + TEST_LIMIT, USEC_PER_SEC, on_test_deadline, d);
+    if (r < 0) {
+        test_free(d, run);
+        return r;
+    }
+    size_t i;
+    const json_t *wanted;
+    run->waiting = 1;
+    json_array_foreach(names, i, wanted)
+        if (json_is_string(wanted) && !rules_notifier(d->rules, json_string_value(wanted))) {
+            run->waiting++;
+            test_done(d, run, json_string_value(wanted), NULL, 0, "no such notifier");
+        }
+    for (i = 0; i < d->n_notifiers; i++) {
+        Notifier *n = d->notifiers[i];
+        if (!test_wants(names, n->rule->name)) continue;
+        run->waiting++;
+        if (n->test)
+            test_done(d, run, n->rule->name, NULL, 0, "another test is under way");
+        else
+            n->test = run;
+    }
+    if (--run->waiting == 0) return test_answer(d, run);
+    for (i = 0; i < d->n_notifiers; i++) notifier_wake(d->notifiers[i]);
+    return 0;
+}
+
+static int execute(Daemon *d, const Request *request) {
+    _cleanup_json_ json_t *arguments = json_loads(request->arguments ? request->arguments : "{}", 0, NULL);
+    if (arguments && strcmp(request->command, "test") == 0) return do_test(d, request, arguments);
+    _cleanup_json_ json_t *object = json_object();
+    Answer answer = {.object = object};
+    if (!object) return -ENOMEM;
+    if (arguments && strcmp(request->command, "accept") == 0) return do_accept(d, request, arguments, &answer);
+    if (arguments && strcmp(request->command, "ack") == 0) return do_ack(d, request, arguments, &answer);
+    if (arguments && strcmp(request->command, "pause") == 0) return do_pause(d, request, arguments, &answer);
+    if (arguments && strcmp(request->command, "resume") == 0) return do_resume(d, request, arguments, &answer);
+    int r = answer_text(&answer, 2, "portwatchd does not know this request: are both of one version?");
+    return r < 0 ? r : reply(d, request, NULL, &answer);
+}
+
+/* Everything that waits, but no more than a bounded number at a time: the watch comes first. */
+static int look(Daemon *d) {
+    for (unsigned n = 0; n < 16; n++) {
+        Request request = {0};
+        int r = request_next(d->store, d->requests_after, daemon_now().realtime, &request);
+        if (r == 0 && request.id == 0) return 0;
+        if (r == 0) {
+            r = execute(d, &request);
+            if (r == STORE_GONE) r = 0;
+        }
+        request_done(&request);
+        if (r < 0) log_error("cannot answer a request: %s", strerror(-r));
+        if (r != 0) return 0; /* the next change or tick looks again */
+    }
+    return 0;
+}
+
+static int on_wal(sd_event_source *source, const struct inotify_event *event, void *userdata) {
+    return look(userdata);
+}
+
+int daemon_start_requests(Daemon *d) {
+    int r = sd_event_add_inotify(d->event, &d->requests, store_wal_path(d->store), IN_MODIFY, on_wal, d);
+    if (r < 0) {
+        log_error("cannot watch %s: %s", store_wal_path(d->store), strerror(-r));
+        return r;
+    }
+    return look(d);
+}
+
+void daemon_stop_requests(Daemon *d) {
+    while (d->tests) test_free(d, d->tests);
+    d->requests = sd_event_source_disable_unref(d->requests);
+}

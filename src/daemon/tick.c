@@ -1,0 +1,75 @@
+/* Once a tick: snapshot, decision, commit. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/daemon.h"
+#include "daemon/fault.h"
+#include "daemon/log.h"
+#include "store/history.h"
+
+#define EXPIRE_EVERY (600 * USEC_PER_SEC)
+
+static bool coverage_changed(const Snapshot *a, const Snapshot *b) {
+    if (memcmp(a->tables, b->tables, sizeof a->tables) != 0 || a->without_owner != b->without_owner) return true;
+    return !a->owner_trouble != !b->owner_trouble;
+}
+
+/* Old history leaves in small portions, never while something has to be written. */
+static void expire(Daemon *d, const Now *now) {
+    if (d->last_expire && now->boottime - d->last_expire < EXPIRE_EVERY) return;
+    bool more = false;
+    int r = store_expire(d->store, now->realtime, d->rules->retain, &more);
+    if (r != 0) daemon_store_failed(d, r);
+    if (r != 0 || !more) d->last_expire = now->boottime;
+}
+
+static int next_tick(Daemon *d, const Now *now, int64_t next_look) {
+    int64_t at = now->boottime + d->rules->interval;
+    if (next_look < at) at = next_look > now->boottime ? next_look : now->boottime;
+    int r = sd_event_source_set_time(d->tick, (uint64_t)at);
+    return r < 0 ? r : sd_event_source_set_enabled(d->tick, SD_EVENT_ONESHOT);
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
+    Daemon *d = userdata;
+    Snapshot snapshot = {0};
+    int r = sockets_take(d->sockets, &snapshot);
+    if (r < 0) {
+        /* Nothing can be decided without a snapshot; the next tick may have the memory. */
+        log_error("cannot take a snapshot: %s", strerror(-r));
+        Now now = daemon_now();
+        return next_tick(d, &now, INT64_MAX);
+    }
+    if (!d->coverage || coverage_changed(&d->snapshot, &snapshot)) {
+        json_decref(d->coverage);
+        d->coverage = document_coverage(&snapshot, d->rules);
+        if (!d->coverage) log_no_memory();
+        r = daemon_set_coverage(d);
+        if (r != 0) daemon_store_failed(d, r);
+    }
+    snapshot_done(&d->snapshot);
+    d->snapshot = snapshot;
+
+    Now now = daemon_now();
+    Decision decision;
+    r = engine_step(d->rules, &d->state, &d->snapshot, &now, &decision);
+    if (r < 0) {
+        log_no_memory();
+        return next_tick(d, &now, INT64_MAX);
+    }
+    int64_t next_look = decision.next_look;
+    bool first = d->state.last_step == 0;
+    r = daemon_commit(d, &decision, NULL);
+    if (r == 0 && d->state.learned && d->unlearned) r = daemon_tell_learned(d);
+    if (r < 0) log_error("cannot decide: %s", strerror(-r));
+    if (first) daemon_status(d);
+    expire(d, &now);
+    return next_tick(d, &now, next_look);
+}
+
+int daemon_start_ticks(Daemon *d) {
+    /* At once, then each interval. The accuracy lets the kernel wake us together with others. */
+    return sd_event_add_time(d->event, &d->tick, CLOCK_BOOTTIME, 1, (uint64_t)(10 * 1000), on_tick, d);
+}
