@@ -9,26 +9,25 @@
 static const char magic[] = "portwatch configuration 1\n";
 #define MAGIC_LENGTH (sizeof(magic) - 1)
 
-int config_pack(const ConfigFiles *files, char **ret, size_t *ret_length) {
-    char *bytes = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&bytes, &length);
-    if (!stream) return -ENOMEM;
+#define LENGTHS_MAX 48 /* two numbers */
 
-    fwrite(magic, 1, MAGIC_LENGTH, stream);
+int config_pack(const ConfigFiles *files, char **ret, size_t *ret_length) {
+    size_t size = MAGIC_LENGTH;
+    for (size_t i = 0; i < files->n; i++)
+        size += LENGTHS_MAX + strlen(files->items[i].name) + files->items[i].length + 1;
+
+    char *bytes = malloc(size), *to = bytes;
+    if (!bytes) return -ENOMEM;
+    to = mempcpy(to, magic, MAGIC_LENGTH);
     for (size_t i = 0; i < files->n; i++) {
         const ConfigFile *file = &files->items[i];
-        fprintf(stream, "%zu %zu\n%s", strlen(file->name), file->length, file->name);
-        if (file->length > 0) fwrite(file->bytes, 1, file->length, stream);
-        fputc('\n', stream);
-    }
-    bool failed = ferror(stream);
-    if (fclose(stream) != 0 || failed) {
-        free(bytes);
-        return -ENOMEM;
+        to += snprintf(to, LENGTHS_MAX, "%zu %zu\n", strlen(file->name), file->length);
+        to = stpcpy(to, file->name);
+        if (file->length > 0) to = mempcpy(to, file->bytes, file->length);
+        *to++ = '\n';
     }
     *ret = bytes;
-    *ret_length = length;
+    *ret_length = (size_t)(to - bytes);
     return 0;
 }
 
@@ -42,7 +41,7 @@ static bool cursor_number(Cursor *cursor, char end, size_t max, size_t *ret) {
 
     while (cursor->left > 0 && *cursor->bytes >= '0' && *cursor->bytes <= '9') {
         number = number * 10 + (size_t)(*cursor->bytes - '0');
-        if (number > max || ++digits > 9) return false;
+        if (number > max || ++digits > 9 || (digits > 1 && number < 10)) return false;
         cursor->bytes++;
         cursor->left--;
     }
