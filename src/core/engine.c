@@ -140,10 +140,11 @@ static int act(Step *step, const View *view, const Incident *incident, const Set
 
 static int settle(Step *step, const View *view, const Incident *incident, const Settling *old) {
     size_t expected = incident ? incident->told.n : view->baseline.n;
-    bool closed = view->seen.n == 0 && (expected > 0 || (!incident && view->difference.change == CHANGE_CLOSED));
+    bool returning = incident && view->difference.change == CHANGE_NONE;
+    bool closed = !returning && view->seen.n == 0 &&
+                  (expected > 0 || (!incident && view->difference.change == CHANGE_CLOSED));
     Settling s = settling_next(step, view, old, closed);
     s.quiet = !incident && view->difference.change == CHANGE_NONE;
-    bool returning = incident && view->difference.change == CHANGE_NONE;
     int64_t at = deadline(step, view, &s, returning);
     bool tells = incident || (!s.quiet && view->watch == WATCH_ALERT);
     int64_t pause = tells ? step_paused_until(step, &view->surface) : 0;
