@@ -1,0 +1,67 @@
+/* The inside of a channel, shared by channel.c (what happens next) and channel-io.c (bytes in and out). */
+#pragma once
+
+#include "notify/channel.h"
+#include "notify/child.h"
+#include "notify/frame.h"
+#include "notify/settings.h"
+#include "notify/wire.h"
+
+typedef enum ChannelState {
+    CHANNEL_STOPPED,     /* no child, no work */
+    CHANNEL_WAITING,     /* work; the timer starts the child */
+    CHANNEL_STARTING,    /* waits for hello */
+    CHANNEL_CONFIGURING, /* waits for configured */
+    CHANNEL_IDLE,        /* a configured child without work; the timer ends it */
+    CHANNEL_DELIVERING,  /* waits for a result */
+} ChannelState;
+
+struct Channel {
+    sd_event *event;
+    const NotifierRule *rule;
+    ChannelCallbacks callbacks;
+    void *userdata;
+    char *worker, *plugin_dir, *credentials;
+    int64_t deadline, idle;
+
+    ChannelState state;
+    Child child;
+    bool ending; /* the child closed its socket; its end is awaited */
+    sd_event_source *timer, *socket_source, *pid_source, *output_source;
+    WireBuffer in;
+    char *out; /* frame being written */
+    size_t out_length, out_sent;
+    Resolved resolved;
+    char **recipients;   /* of the configured child; {""} where the plugin has none */
+    unsigned crashes;    /* in a row */
+    uint64_t not_before; /* CLOCK_BOOTTIME: back-off after crashes */
+
+    bool busy;
+    bool checking;
+    bool failed; /* some recipient of this message failed */
+    Message message;
+    char **settled;  /* recipients that are done with */
+    char *recipient; /* being delivered to */
+
+    char line[512]; /* output of the child */
+    size_t line_length;
+    unsigned lines;
+    size_t output_bytes;
+};
+
+/* channel-io.c */
+
+/* Starts the child and listens to it. 0 or negative errno. */
+int channel_io_start(Channel *channel);
+/* Ends the child, if there is one, and forgets what was under way with it. `ret_how` as in child_end. */
+void channel_io_stop(Channel *channel, char **ret_how);
+/* Queues a frame and writes what can be written now. */
+int channel_io_send(Channel *channel, const Frame *frame);
+__attribute__((format(printf, 2, 3))) void channel_log(Channel *channel, const char *format, ...);
+
+/* channel.c, called by channel-io.c */
+
+/* A frame has come. -EBADMSG: it is none that fits. The channel may be gone when it returns 1. */
+int channel_frame(Channel *channel, const Frame *frame);
+/* The child is of no more use: ends it and goes on. The channel may be gone afterwards. */
+void channel_broken(Channel *channel, const char *what);
