@@ -1,0 +1,218 @@
+#include "kernel/scan.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernel/procfs.h"
+
+#define CGROUPS_MAX 256u /* looked into for one scan */
+#define CGROUP_PROCESSES_MAX 256u
+#define ANCESTORS_MAX 32u
+#define THREADS_MAX 64u
+
+typedef struct Scan {
+    const KernelRoots *roots;
+    Wanted *wanted; /* by inode */
+    size_t n;
+    size_t open;                    /* wanted ones that still need a holder */
+    pid_t *visited;                 /* hash by pid, 0: free */
+    size_t n_visited, visited_size; /* size: a power of two */
+    ScanReport report;
+} Scan;
+
+static int compare_wanted(const void *pa, const void *pb) {
+    const Wanted *a = pa, *b = pb;
+    return (a->inode > b->inode) - (a->inode < b->inode);
+}
+
+static bool satisfied(const Wanted *w) {
+    return w->oldest.pid > 0 || (!w->others && w->init.pid > 0);
+}
+
+static bool hash_insert(pid_t *table, size_t size, pid_t pid) {
+    for (size_t at = (uint32_t)pid * 2654435761u & (size - 1);; at = (at + 1) & (size - 1)) {
+        if (table[at] == pid) return false;
+        if (table[at] == 0) {
+            table[at] = pid;
+            return true;
+        }
+    }
+}
+
+/* 1: marked now, 0: was marked before. */
+static int visit(Scan *s, pid_t pid) {
+    if ((s->n_visited + 1) * 2 > s->visited_size) {
+        size_t size = s->visited_size > 0 ? s->visited_size * 2 : 256;
+        pid_t *table = calloc(size, sizeof(*table));
+        if (!table) return -ENOMEM;
+        for (size_t i = 0; i < s->visited_size; i++)
+            if (s->visited[i] > 0) hash_insert(table, size, s->visited[i]);
+        free(s->visited);
+        s->visited = table;
+        s->visited_size = size;
+    }
+    if (!hash_insert(s->visited, s->visited_size, pid)) return 0;
+    s->n_visited++;
+    return 1;
+}
+
+static void found(Scan *s, Wanted *w, pid_t pid, uint64_t started, int fd) {
+    bool before = satisfied(w);
+    if (pid == 1) {
+        if (w->init.pid == 0) w->init = (Held){.pid = pid, .started = started, .fd = fd};
+    } else if (w->oldest.pid == 0 || started < w->oldest.started ||
+               (started == w->oldest.started && pid < w->oldest.pid))
+        w->oldest = (Held){.pid = pid, .started = started, .fd = fd};
+    if (!before && satisfied(w)) s->open--;
+}
+
+/* False: the link may not be read. */
+static bool match(Scan *s, int directory, const char *name, int process, pid_t pid, uint64_t *started) {
+    static const char prefix[] = "socket:[";
+    char link[48], *end;
+    ssize_t n = readlinkat(directory, name, link, sizeof(link) - 1);
+    if (n < 0) return errno != EACCES && errno != EPERM;
+    if (n <= (ssize_t)sizeof(prefix) || memcmp(link, prefix, sizeof(prefix) - 1) != 0) return true;
+    link[n] = '\0';
+    unsigned long inode = strtoul(link + sizeof(prefix) - 1, &end, 10);
+    if (*end != ']' || inode == 0 || inode > UINT32_MAX) return true;
+    Wanted key = {.inode = (uint32_t)inode};
+    Wanted *w = bsearch(&key, s->wanted, s->n, sizeof(*s->wanted), compare_wanted);
+    if (!w) return true;
+    if (*started == 0) {
+        ProcStat stat;
+        if (procfs_read_stat(process, &stat) < 0) return true;
+        *started = stat.started;
+    }
+    /* Two sockets with one inode: the kernel's numbers wrap after 2^32. Each gets the holder. */
+    while (w > s->wanted && w[-1].inode == w->inode) w--;
+    for (; w < s->wanted + s->n && w->inode == inode; w++) found(s, w, pid, *started, atoi(name));
+    return true;
+}
+
+/* Looks at all descriptors. Returns how many there are, or a negative errno. */
+static int look_at_descriptors(Scan *s, int process, pid_t pid) {
+    _cleanup_close_ int directory = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return -errno;
+    char buffer[8192] __attribute__((aligned(8)));
+    uint64_t started = 0;
+    int count = 0;
+    for (;;) {
+        ssize_t n = getdents64(directory, buffer, sizeof(buffer));
+        if (n < 0) return -errno;
+        if (n == 0) return count;
+        for (ssize_t at = 0; at < n;) {
+            const struct dirent64 *entry = (const void *)(buffer + at);
+            at += entry->d_reclen;
+            if (entry->d_name[0] < '0' || entry->d_name[0] > '9') continue;
+            count++;
+            if (!match(s, directory, entry->d_name, process, pid, &started)) return -EACCES;
+        }
+    }
+}
+
+static int look_into(Scan *s, pid_t pid, bool with_threads);
+
+/* A process whose first thread has ended shows no descriptors there, while its other threads hold them still. */
+static int look_into_threads(Scan *s, int process, pid_t pid) {
+    ProcStat stat;
+    if (procfs_read_stat(process, &stat) < 0 || stat.threads <= 1) return 0;
+    int directory = openat(process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return 0;
+    DIR *tasks = fdopendir(directory);
+    if (!tasks) {
+        close(directory);
+        return -ENOMEM;
+    }
+    int r = 0;
+    const struct dirent *entry;
+    for (unsigned i = 0; r >= 0 && i < THREADS_MAX && (entry = readdir(tasks)); i++) {
+        int thread = atoi(entry->d_name);
+        if (thread > 0 && thread != pid) r = look_into(s, thread, false);
+    }
+    closedir(tasks);
+    return r;
+}
+
+static int look_into(Scan *s, pid_t pid, bool with_threads) {
+    int r = visit(s, pid);
+    if (r <= 0) return r;
+    _cleanup_close_ int process = -1;
+    r = procfs_open_process(s->roots, pid, &process);
+    if (r == -ESRCH) return 0;
+    if (r >= 0) r = look_at_descriptors(s, process, pid);
+    s->report.processes++;
+    if (r == 0 && with_threads) return look_into_threads(s, process, pid);
+    if (r == -EACCES || r == -EPERM) s->report.denied++;
+    if (r == -EMFILE || r == -ENFILE || r == -ENOMEM) return r;
+    return 0; /* ended meanwhile */
+}
+
+static int look_near(Scan *s, const Cgroups *cgroups) {
+    uint64_t done[CGROUPS_MAX];
+    size_t n_done = 0;
+    int r = look_into(s, 1, true);
+    for (size_t i = 0; r >= 0 && s->open > 0 && i < s->n; i++) {
+        uint64_t id = s->wanted[i].cgroup;
+        if (id == 0 || satisfied(&s->wanted[i])) continue;
+        size_t k = 0;
+        while (k < n_done && done[k] != id) k++;
+        if (k < n_done || n_done == CGROUPS_MAX) continue;
+        done[n_done++] = id;
+        _cleanup_free_ pid_t *pids = NULL;
+        size_t n;
+        if (cgroups_processes(cgroups, id, CGROUP_PROCESSES_MAX, &pids, &n) < 0) continue;
+        for (size_t p = 0; r >= 0 && p < n; p++) r = look_into(s, pids[p], true);
+    }
+    return r;
+}
+
+static int look_everywhere(Scan *s) {
+    _cleanup_free_ pid_t *pids = NULL;
+    size_t n;
+    int r = procfs_list(s->roots, &pids, &n);
+    s->report.full = true;
+    size_t i = 0;
+    for (; r >= 0 && s->open > 0 && i < n; i++) r = look_into(s, pids[i], true);
+    if (r < 0) return r;
+    s->report.complete = i == n && s->report.denied == 0;
+    return 0;
+}
+
+static int look_at_ancestors(Scan *s) {
+    pid_t last = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        pid_t pid = s->wanted[i].oldest.pid;
+        if (pid == last) continue; /* one process often holds many */
+        last = pid;
+        for (unsigned k = 0; pid > 1 && k < ANCESTORS_MAX; k++) {
+            _cleanup_close_ int process = -1;
+            ProcStat stat;
+            if (procfs_open_process(s->roots, pid, &process) < 0 || procfs_read_stat(process, &stat) < 0) break;
+            int r = stat.ppid > 0 ? look_into(s, stat.ppid, true) : 0;
+            if (r < 0) return r;
+            pid = stat.ppid;
+        }
+    }
+    return 0;
+}
+
+int scan_holders(
+    const KernelRoots *roots, const Cgroups *cgroups, Wanted *wanted, size_t n, bool full, ScanReport *ret) {
+    Scan s = {.roots = roots, .wanted = wanted, .n = n, .open = n};
+    if (n > 1) qsort(wanted, n, sizeof(*wanted), compare_wanted);
+    for (size_t i = 0; i < n; i++) {
+        wanted[i].init = (Held){0};
+        wanted[i].oldest = (Held){0};
+    }
+    int r = look_near(&s, cgroups);
+    if (r >= 0 && full && s.open > 0) r = look_everywhere(&s);
+    if (r >= 0) r = look_at_ancestors(&s);
+    free(s.visited);
+    if (r < 0) return r;
+    *ret = s.report;
+    return 0;
+}
