@@ -124,6 +124,8 @@ static int opener_run(Opener *opener, const char *dir, Store **ret) {
     int r = opener->mode == STORE_DAEMON ? 0 : store_become_owner(opener->dir, &self);
     if (r < 0) return refuse_errno(opener, -r, opener->dir);
     r = opener_connect(opener, ret);
+    /* The first try has given up the ballast. */
+    if (r == 0 && opener->mode == STORE_DAEMON && opener->what == STORE_NO_SPACE) r = opener_connect(opener, ret);
     store_become_self(&self);
     if (r < 0) return r;
 
@@ -140,6 +142,6 @@ int store_open(const char *dir, StoreMode mode, const StoreIdentity *identity, S
     if (r < 0) return r;
     *ret = TAKE_PTR(store);
     *ret_what = opener.what;
-    *ret_reason = TAKE_PTR(opener.reason);
+    *ret_reason = opener.what == STORE_OPENED || opener.what == STORE_FRESH ? NULL : TAKE_PTR(opener.reason);
     return 0;
 }
