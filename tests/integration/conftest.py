@@ -69,7 +69,7 @@ def watch(programs, place, netns):
             except AssertionError as error:
                 trouble.append(error)
         if one.log():
-            print(f"---- log of {one.directory.name}\n{one.log()[-20000:]}")
+            print(f"---- log of {one.directory.name}\n{one.log()[-6000:]}")
     if trouble:
         raise trouble[0]
 

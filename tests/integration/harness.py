@@ -21,6 +21,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -214,22 +215,29 @@ class Watch:
             self.state.mkdir(mode=0o750)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(address)
-        self._notify.setblocking(False)
+        self._notify.settimeout(0.2)
+        self._listening = threading.Event()
+        self._listening.set()
         environment = {k: v for k, v in os.environ.items() if k not in ("JOURNAL_STREAM", "INVOCATION_ID")}
         environment.update({"NOTIFY_SOCKET": address, **self.env, **env})
         self.notified = ""
+        # sd_notify blocks where nobody reads
+        threading.Thread(target=self._hear, args=(self._notify, self._listening), daemon=True).start()
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=environment)
         if ready:
-            wait_until(lambda: self._is_ready() or self.process.poll() is not None, timeout, "READY=1")
+            wait_until(lambda: self.is_ready() or self.process.poll() is not None, timeout, "READY=1")
             assert self.process.poll() is None, f"portwatchd ended with {self.process.returncode}:\n{self.log()}"
         return self
 
-    def _is_ready(self):
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.notified += self._notify.recv(65536).decode(errors="replace") + "\n"
+    def _hear(self, notify, listening):
+        with notify:
+            while listening.is_set():
+                with contextlib.suppress(TimeoutError):
+                    self.notified += notify.recv(65536).decode(errors="replace") + "\n"
+
+    def is_ready(self):
         return "READY=1" in self.notified
 
     def stop(self, timeout=15):
@@ -260,7 +268,7 @@ class Watch:
 
     def _ended(self):
         self.process = None
-        self._notify.close()
+        self._listening.clear()
         found = SANITIZER.search(self.log())
         assert not found, self.log()[found.start() - 200 :]
 
@@ -272,7 +280,7 @@ class Watch:
         before = len(self.log())
         self.configure(text)
         self.reload()
-        wait_until(lambda: re.search(expect, self.log()[before:]), timeout, f"log says {expect!r}:\n{self.log()}")
+        wait_until(lambda: re.search(expect, self.log()[before:]), timeout, lambda: f"log says {expect!r}:\n{self.tail()}")
 
     def log(self):
         try:
@@ -281,7 +289,11 @@ class Watch:
             return ""
 
     def wait_log(self, pattern, timeout=10):
-        return wait_until(lambda: re.search(pattern, self.log(), re.M), timeout, f"{pattern!r} in the log:\n{self.log()}")
+        return wait_until(lambda: re.search(pattern, self.log(), re.M), timeout,
+                          lambda: f"{pattern!r} in the log:\n{self.tail()}")
+
+    def tail(self):
+        return self.log()[-4000:]
 
     # the command line
 
@@ -328,7 +340,7 @@ class Watch:
             # the test has failed already: its reason is the one to show
             self.process.kill()
             self.process.wait()
-            sys.stderr.write(self.log()[-20000:])
+            sys.stderr.write(self.log()[-6000:])
             return
         self.stop()
 

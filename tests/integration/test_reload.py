@@ -105,7 +105,7 @@ def test_a_start_with_a_bad_file_runs_the_last_good_configuration_and_tells_so(w
     running.stop()
     running.configure(BAD)
     running.start()
-    wait_until(lambda: any(e["type"] == "portwatch.self" for e in posted_events(hook)), 15, running.log())
+    wait_until(lambda: any(e["type"] == "portwatch.self" for e in posted_events(hook)), 15, running.tail)
     event = [e for e in posted_events(hook) if e["type"] == "portwatch.self"][0]
     assert "portwatch.conf:3" in event["data"]["summary"]
     assert running.cli("status").returncode == 1

@@ -94,7 +94,7 @@ def test_200_listeners_in_one_second_are_one_message_a_notifier(watch, listeners
     verify_signature(hook.requests[1], hook.key)
     text = mail_text(strict_mails(mail)[1])
     assert all(f":{port}" in text for port in range(1000, 1200))
-    assert all(len(line.encode()) <= 998 for line in mail.raw_mails()[1].splitlines())
+    assert all(len(line) <= 998 for line in mail.raw_mails()[1].splitlines())
 
     for process in crowd:
         listeners.stop(process)
