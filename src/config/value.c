@@ -36,7 +36,7 @@ const char *value_near(const char *text, const char *const *words) {
     for (; *words; words++) {
         unsigned distance = word_distance(text, *words);
         /* Two letters off make sense only where most of the word remains. */
-        if (distance < best_distance && distance * 2 < strlen(*words)) {
+        if (distance < best_distance && (size_t)distance * 2 < strlen(*words)) {
             best = *words;
             best_distance = distance;
         }
