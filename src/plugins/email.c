@@ -211,7 +211,7 @@ typedef struct Conversation {
     Stage stage;
     int code; /* of the last reply to the present command, 0: none yet */
     char reply[256];
-    bool authenticated;
+    bool authenticated, leaving;
     const char *mail;
     size_t length, sent;
 } Conversation;
@@ -231,17 +231,16 @@ static Stage stage_of(const char *data, size_t size, Stage before) {
 static int conversation_watch(CURL *curl, curl_infotype type, char *data, size_t size, void *userdata) {
     (void)curl;
     Conversation *c = userdata;
-    if (c->stage == STAGE_QUIT) return 0;
+    if (c->leaving) return 0; /* how it ended is what counts, not the goodbye */
     if (type == CURLINFO_HEADER_OUT) {
         Stage next = stage_of(data, size, c->stage);
-        /* how it ended is what counts, not the goodbye */
         if (next == STAGE_QUIT) {
-            c->code = c->code >= 400 ? c->code : 0;
-        } else {
-            c->code = 0;
-            c->reply[0] = '\0';
+            c->leaving = true;
+            return 0;
         }
-        if (next != STAGE_QUIT) c->stage = next;
+        c->stage = next;
+        c->code = 0;
+        c->reply[0] = '\0';
     } else if (type == CURLINFO_DATA_OUT) {
         c->code = 0;
     } else if (type == CURLINFO_HEADER_IN && size >= 3) {

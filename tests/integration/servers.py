@@ -212,6 +212,8 @@ class Exim:
             data = (self.dir / "box" / "mbox").read_bytes()
         except FileNotFoundError:
             return []
+        if data.endswith(b"\n\n"):  # the empty line between messages
+            data = data[:-1]
         return [part.split(b"\n", 1)[1] for part in (b"\n" + data).split(b"\nFrom ")[1:]]
 
     def mails(self):

@@ -1,6 +1,6 @@
 /* A third party's plugin: built against the installed header alone, with keys of every kind; echoes what it is given to
  * a TCP server. Also compiled as C++ in the tests. */
-#include <plugin.h>
+#include <portwatch/plugin.h>
 
 #include <arpa/inet.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  *   channel-driver WORKER PLUGINDIR PLUGIN [option...]
  *     --set KEY=VALUE       a setting; its place is driver.conf with lines from 2
  *     --check               only check the configuration: prints the errors, exit 2 if there are any
- *     --id, --host, --subject, --text, --document, --formed USEC, --reference ID, --skip RECIPIENT
+ *     --id, --host, --subject, --text, --document (@FILE), --formed USEC, --reference ID, --skip RECIPIENT
  *     --deadline MS, --idle MS, --times N (the same message N times), --linger MS (then print rss and exit)
  *     --credentials DIR, --beside PLUGIN (a second channel with the same message, to see that one does not stop the
  * other)
@@ -76,6 +76,15 @@ static void on_done(Channel *channel, const char *id, const char *trouble, void 
         sd_event_exit(driver->event, 0);
 }
 
+/* A whole file: an argument can be 128 KiB at most. Lives as long as we do. */
+static char *content(const char *path) {
+    static char buffer[32 << 20];
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    size_t n = file ? fread(buffer, 1, sizeof(buffer) - 1, file) : 0;
+    buffer[n] = '\0';
+    return buffer;
+}
+
 int main(int argc, char **argv) {
     if (argc < 4) return 64;
     Setting settings[64];
@@ -118,7 +127,7 @@ int main(int argc, char **argv) {
         else if (strcmp(name, "--text") == 0)
             m->text = value;
         else if (strcmp(name, "--document") == 0)
-            m->document = value;
+            m->document = value[0] == '@' ? content(value + 1) : value;
         else if (strcmp(name, "--formed") == 0)
             m->formed = strtoll(value, NULL, 10);
         else if (strcmp(name, "--reference") == 0)

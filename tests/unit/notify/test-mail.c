@@ -108,8 +108,12 @@ static void test_no_injection(void **state) {
         if (*m.text) assert_lines(mail);
         header_names(mail, names, sizeof(names));
         assert_string_equal(names, PLAIN_NAMES);
+        char *body = strstr(mail, "\r\n\r\n");
+        assert_non_null(body);
+        body[2] = '\0';
         assert_null(strstr(mail, "\nBcc"));
         assert_null(strchr(mail, '\x1b'));
+        assert_null(strchr(body + 3, '\x1b'));
         free(mail);
         m = sample();
         m.references = references;

@@ -70,7 +70,7 @@ static void test_values_and_files(void **state) {
     (void)state;
     Case c = {0};
     _cleanup_free_ char *secret = path_of("secret", "s3cret\r\n", 8);
-    _cleanup_free_ char *headers = path_of("headers", "# ours\nA: 1\r\n\nB: 2\n", 20);
+    _cleanup_free_ char *headers = path_of("headers", "# ours\nA: 1\r\n\nB: 2\n", 19);
     add(&c, "server", "smtp://x");
     add(&c, "password_file", secret);
     add(&c, "header", "X: 0");
