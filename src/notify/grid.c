@@ -75,6 +75,14 @@ void grid_paint(Grid *grid, const char *begin, const char *end) {
     grid->cells[grid->n - 1].end = end;
 }
 
+void grid_paint_rows(Grid *grid, size_t first, const char *begin, const char *end) {
+    for (size_t i = first * grid->n_columns; i < grid->n; i++) {
+        if (!grid->cells[i].text) continue;
+        grid->cells[i].begin = begin;
+        grid->cells[i].end = end;
+    }
+}
+
 void grid_end(Grid *grid) {
     while (!grid->failed && grid->n % grid->n_columns != 0) grid_push(grid, NULL);
 }

@@ -20,6 +20,8 @@ void grid_cellf(Grid *grid, const char *format, ...) __attribute__((format(print
 void grid_take(Grid *grid, char *text);
 /* An escape sequence for the latest cell, and one to end it (both static strings); they take no width. */
 void grid_paint(Grid *grid, const char *begin, const char *end);
+/* The same for whole rows, from row number `first` to the latest. */
+void grid_paint_rows(Grid *grid, size_t first, const char *begin, const char *end);
 /* Empty cells up to the end of the row. */
 void grid_end(Grid *grid);
 size_t grid_rows(const Grid *grid);

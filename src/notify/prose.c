@@ -173,6 +173,7 @@ static int overview_rows(FILE *out, const Ranked *sorted, size_t n) {
         for (size_t k = 0; k < shown; k++) {
             /* "+ tcp 0.0.0.0:80 nginx (user www-data)": sign and protocol, address, owner */
             const char *row = json_string_value(json_array_get(diff, k));
+            if (!row || strlen(row) < 2) continue;
             const char *address = strchr(row + 2, ' '), *owner = address ? strchr(address + 1, ' ') : NULL;
             if (k > 0) grid_cell(grid, ""), grid_cell(grid, "");
             if (!owner) {

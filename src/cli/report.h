@@ -1,0 +1,41 @@
+/* Report: all that `status` tells, gathered first and then printed in one of two ways. */
+#pragma once
+
+#include <jansson.h>
+
+#include "cli/cli.h"
+#include "core/engine.h"
+#include "store/notifiers.h"
+#include "store/outbox.h"
+
+#define REPORT_FAILED_MAX 10
+
+typedef struct Report {
+    int running;        /* 1, 0, or negative errno: cannot be seen */
+    char *store_reason; /* why there is nothing from the database; NULL: there is */
+    Rules *rules;       /* defaults where they cannot be read */
+    char *rules_reason; /* why they could not; NULL: they could */
+    State state;
+    json_t *coverage; /* as the daemon stored it; NULL: it has not */
+    NotifierHealth *notifiers;
+    size_t n_notifiers;
+    bool *limited;         /* of each notifier: its hour is full */
+    FailedMessage *failed; /* the latest */
+    size_t n_failed;
+    char **notes; /* what is to be set or looked after, one sentence each */
+    int64_t now;
+    int exit_code;
+} Report;
+
+/* 0 or negative errno; what cannot be had is said in the report. */
+int report_make(const Cli *cli, Report *ret);
+void report_done(Report *report);
+
+/* Summary of an open incident in the words of its mail. Allocated; NULL: no memory. */
+char *report_incident(const Report *report, const Incident *incident);
+int report_print(const Cli *cli, const Report *report);
+int report_print_json(const Report *report);
+
+/* Adds notes about notifiers: none configured, or a mail server on loopback where nobody listens. Takes a snapshot
+ * where that must be known. 0 or negative errno. */
+int report_note_notifiers(const Cli *cli, const Rules *rules, char ***notes);
