@@ -56,11 +56,13 @@ bool host_full_name(const char *hosts, const char *name, char *ret, size_t size)
 
 void host_read(Host *ret) {
     memset(ret, 0, sizeof *ret);
-    if (gethostname(ret->name, sizeof ret->name - 1) < 0 || !is_host_name(ret->name)) strcpy(ret->name, "localhost");
-    if (!strchr(ret->name, '.')) {
-        char hosts[65536], name[sizeof ret->name];
+    char name[sizeof ret->name] = "", full[sizeof ret->name];
+    if (gethostname(name, sizeof name - 1) < 0 || !is_host_name(name)) strcpy(name, "localhost");
+    memcpy(ret->name, name, sizeof name);
+    if (!strchr(name, '.')) {
+        char hosts[65536];
         read_file("/etc/hosts", hosts, sizeof hosts);
-        if (host_full_name(hosts, ret->name, name, sizeof name)) memcpy(ret->name, name, sizeof name);
+        if (host_full_name(hosts, name, full, sizeof full)) memcpy(ret->name, full, sizeof full);
     }
     first_line("/etc/machine-id", ret->machine_id, sizeof ret->machine_id);
     first_line("/proc/sys/kernel/random/boot_id", ret->boot_id, sizeof ret->boot_id);
