@@ -59,3 +59,20 @@ int store_set_aside_stray(const char *dir, int64_t now) {
     _cleanup_free_ char *name = NULL;
     return store_set_aside(dir, "stray", now, &name);
 }
+
+static int file_readable(int dir_fd, const char *name) {
+    _cleanup_close_ int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT ? 0 : -errno;
+    char buffer[65536];
+    for (;;) {
+        ssize_t n = read(fd, buffer, sizeof(buffer));
+        if (n <= 0) return n == 0 ? 0 : -errno;
+    }
+}
+
+int store_readable(const char *dir) {
+    _cleanup_close_ int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0) return -errno;
+    int r = file_readable(dir_fd, STORE_FILE);
+    return r == 0 ? file_readable(dir_fd, STORE_FILE "-wal") : r;
+}

@@ -9,3 +9,6 @@
 int store_set_aside(const char *dir, const char *why, int64_t now, char **ret_name);
 /* A log without its database (left by a crash within store_set_aside) must not meet a new one. 0 or -errno. */
 int store_set_aside_stray(const char *dir, int64_t now);
+/* Reads the database and its log from end to end: -EIO and the like where the disk, not the content, is to blame. The
+ * database must be closed. 0 or -errno. */
+int store_readable(const char *dir);

@@ -40,21 +40,35 @@ static int check_deadline(void *data) {
     return now.tv_sec >= end->tv_sec;
 }
 
-/* Reads every page once. A database too large to be checked in time is taken for sound: what it hides shows as
- * STORE_CORRUPT where it is met. */
+static int check_once(Store *store) {
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    bool row = false;
+    int r = db_query(store, &statement, "PRAGMA quick_check(1)", "");
+    if (r == 0) r = db_step(store, statement, &row);
+    if (r == STORE_FAILED && (store->code & 0xff) == SQLITE_INTERRUPT) return 0;
+    if (r != 0 || !row || strcmp(db_text(statement, 0), "ok") == 0) return r;
+    /* Pages that could not be read are reported as if they were damaged, with the reason in the text at most. */
+    const char *code = strstr(db_text(statement, 0), "error code");
+    if (code) {
+        int number = atoi(code + strlen("error code") + 1);
+        if ((number & 0xff) != SQLITE_CORRUPT && (number & 0xff) != SQLITE_NOTADB) return db_error(store, number);
+    }
+    return db_fail(store, STORE_CORRUPT, "%s is damaged: %s.", store->path, db_text(statement, 0));
+}
+
+/* Reads every page once; says "damaged" only if a second look says so too. A database too large to be checked in time
+ * is taken for sound: what it hides shows as STORE_CORRUPT where it is met. */
 static int check_pages(Store *store) {
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += CHECK_LONGEST_S;
     sqlite3_progress_handler(store->db, 10000, check_deadline, &end);
-    _cleanup_statement_ sqlite3_stmt *statement = NULL;
-    int r = db_query(store, &statement, "PRAGMA quick_check(1)", "");
-    bool row = false;
-    if (r == 0) r = db_step(store, statement, &row);
+    int r = check_once(store);
+    if (r == STORE_CORRUPT) {
+        sqlite3_db_release_memory(store->db);
+        r = check_once(store);
+    }
     sqlite3_progress_handler(store->db, 0, NULL, NULL);
-    if (r == STORE_FAILED && (store->code & 0xff) == SQLITE_INTERRUPT) return 0;
-    if (r == 0 && row && strcmp(db_text(statement, 0), "ok") != 0)
-        return db_fail(store, STORE_CORRUPT, "%s is damaged: %s.", store->path, db_text(statement, 0));
     return r;
 }
 

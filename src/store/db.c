@@ -7,15 +7,11 @@
 
 #include "store/ballast.h"
 
-static void db_reason(Store *store, const char *format, va_list arguments) {
-    free(store->reason);
-    if (vasprintf(&store->reason, format, arguments) < 0) store->reason = NULL;
-}
-
 int db_fail(Store *store, int error, const char *format, ...) {
     va_list arguments;
+    free(store->reason);
     va_start(arguments, format);
-    db_reason(store, format, arguments);
+    if (vasprintf(&store->reason, format, arguments) < 0) store->reason = NULL;
     va_end(arguments);
     return error;
 }

@@ -93,7 +93,8 @@ static int opener_connect(Opener *opener, Store **ret) {
 static int opener_replace(Opener *opener, Store **ret) {
     bool foreign = opener->what == STORE_SET_ASIDE_FOREIGN;
     _cleanup_free_ char *name = NULL, *why = TAKE_PTR(opener->reason);
-    int r = store_set_aside(opener->dir, foreign ? "foreign" : "corrupt", opener->identity->now, &name);
+    int r = store_readable(opener->dir);
+    if (r == 0) r = store_set_aside(opener->dir, foreign ? "foreign" : "corrupt", opener->identity->now, &name);
     if (r == -ENOMEM) return r;
     if (r < 0) return refuse_errno(opener, -r, opener->path);
     r = opener_connect(opener, ret);
