@@ -41,7 +41,9 @@ void daemon_random(void *buffer, size_t size) {
 
 void daemon_status(Daemon *d) {
     size_t open = d->state.n_incidents;
-    if (!d->state.learned)
+    if (d->store_failing)
+        sd_notify(0, "STATUS=The database cannot be written: what there is to tell waits in memory");
+    else if (!d->state.learned)
         sd_notify(0, "STATUS=Learning what is there; nothing is told yet");
     else
         sd_notifyf(0, "STATUS=Watching %zu endpoints, %zu open incident%s, %zu notifier%s%s%s", d->snapshot.endpoints.n, open,

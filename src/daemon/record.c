@@ -95,8 +95,11 @@ int daemon_commit(Daemon *d, Decision *decision, const RequestAnswer *answer) {
         engine_apply(&d->state, decision, false);
         return r < 0 ? r : daemon_store_failed(d, r);
     }
-    if (d->store_failing) log_notice("the database can be written again");
-    d->store_failing = false;
+    if (d->store_failing) {
+        log_notice("the database can be written again");
+        d->store_failing = false;
+        daemon_status(d);
+    }
     for (size_t i = 0; i < decision->n_events; i++)
         log_event(&decision->events[i], documents.items[i].document, d->host.name);
     for (size_t i = 0; i < decision->n_transitions; i++) log_transition(&decision->transitions[i]);
@@ -224,7 +227,10 @@ int daemon_store_failed(Daemon *d, int error) {
         return error;
     }
     if (!d->store_failing) log_error("%s; what there is to tell waits and is tried again each tick", store_reason(d->store));
-    d->store_failing = true;
+    if (!d->store_failing) {
+        d->store_failing = true;
+        daemon_status(d);
+    }
     if (error == STORE_CORRUPT) d->reopen = true;
     return error;
 }

@@ -7,6 +7,7 @@
 #include "daemon/daemon.h"
 #include "daemon/fault.h"
 #include "daemon/log.h"
+#include "store/ballast.h"
 #include "store/history.h"
 
 #define EXPIRE_EVERY (600 * USEC_PER_SEC)
@@ -23,6 +24,8 @@ static void expire(Daemon *d, const Now *now) {
     int r = store_expire(d->store, now->realtime, d->rules->retain, &more);
     if (r != 0) daemon_store_failed(d, r);
     if (r != 0 || !more) d->last_expire = now->boottime;
+    r = ballast_keep(d->options.state_dir); /* it was given up where the disk was full */
+    if (r < 0) log_warning("cannot make the ballast file in %s: %s", d->options.state_dir, strerror(-r));
 }
 
 static int next_tick(Daemon *d, const Now *now, int64_t next_look) {
