@@ -1,5 +1,3 @@
-#include "kernel/sockets.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,43 +8,12 @@
 
 #include "core/text.h"
 #include "kernel/procfs.h"
-#include "kernel/sockdiag.h"
+#include "kernel/sockets_internal.h"
 
 #define FIRST_LOOKS 3u
-#define MORE_LOOKS 2u  /* after the one of the tick: a union of three */
-#define SINGLY_MAX 4u  /* more missing endpoints of a protocol than that: look at its whole tables */
-#define EXACT_MAX 128u /* confirmations of single endpoints after that */
 #define RANGE_INTERVAL (60 * USEC_PER_SEC)
 #define DEFAULT_EPHEMERAL_FIRST 32768
 #define DEFAULT_EPHEMERAL_LAST 60999
-
-/* An endpoint as it was last known. */
-typedef struct Known {
-    SockRow row;
-    int64_t since; /* boottime it was first seen, INT64_MIN: in the first snapshot */
-} Known;
-
-typedef struct KnownList {
-    Known *items; /* by key */
-    size_t n, allocated;
-} KnownList;
-
-struct Sockets {
-    KernelRoots roots;
-    int64_t udp_settle;
-    bool resolve_all;
-    Sockdiag *diag;
-    Owners *owners;
-    SockRows rows;         /* of this tick; kept for its memory */
-    KnownList known, next; /* swapped */
-    Dump tables[TABLE_MAX];
-    bool consistent[TABLE_MAX]; /* some dump of this tick fitted one message */
-    bool started;
-    int sockstat[2]; /* IPv4, IPv6 */
-    uint16_t first, last;
-    int64_t range_read;
-    SocketsStatistics statistics;
-};
 
 int sockets_new(const KernelRoots *roots, const SocketsOptions *options, Sockets **ret) {
     _cleanup_(sockets_freep) Sockets *s = calloc(1, sizeof(*s));
@@ -89,8 +56,7 @@ static int64_t boottime(void) {
     return (int64_t)t.tv_sec * USEC_PER_SEC + t.tv_nsec / 1000;
 }
 
-/* Dumps a table into rows; a dump that fails once makes the table incomplete for this tick. */
-static int dump(Sockets *s, Table table, const SockRow *exact, Dump *ret) {
+int sockets_dump(Sockets *s, Table table, const SockRow *exact, Dump *ret) {
     size_t before = s->rows.n;
     Dump result;
     int r = sockdiag_dump(s->diag, table, exact, &s->rows, &result);
@@ -103,9 +69,9 @@ static int dump(Sockets *s, Table table, const SockRow *exact, Dump *ret) {
     return 0;
 }
 
-static int dump_table(Sockets *s, Table table) {
+int sockets_dump_table(Sockets *s, Table table) {
     Dump result;
-    int r = dump(s, table, NULL, &result);
+    int r = sockets_dump(s, table, NULL, &result);
     if (r >= 0 && result.state == DUMP_COMPLETE && result.one_message) s->consistent[table] = true;
     return r;
 }
@@ -150,157 +116,10 @@ static int look(Sockets *s) {
         s->consistent[table] = false;
         if (can_skip(s, table)) continue;
         for (unsigned i = 0; i < looks && s->tables[table].state == DUMP_COMPLETE; i++) {
-            int r = dump_table(s, table);
+            int r = sockets_dump_table(s, table);
             if (r < 0) return r;
         }
     }
-    return 0;
-}
-
-static bool decides(const Sockets *s, const Known *known) {
-    return s->tables[known->row.table].state == DUMP_COMPLETE;
-}
-
-/* UDP sockets of clients come and go by the hundred, and nothing was told of those that did not settle. */
-static bool needs_confirmation(const Sockets *s, const Known *known, int64_t now) {
-    const SockRow *row = &known->row;
-    if (table_protocol(row->table) == PROTOCOL_TCP || row->port < s->first || row->port > s->last) return true;
-    return known->since == INT64_MIN || now - known->since >= s->udp_settle;
-}
-
-typedef struct Missing {
-    const Known **items;
-    size_t n;
-    size_t per_protocol[PROTOCOL_MAX];
-} Missing;
-
-/* What is known and lacks in rows (sorted). */
-static int find_missing(const Sockets *s, int64_t now, Missing *ret) {
-    Missing missing = {0};
-    size_t at = 0;
-    for (size_t i = 0; i < s->known.n; i++) {
-        const Known *known = &s->known.items[i];
-        int order = 1;
-        while (at < s->rows.n && (order = sockrow_compare_key(&s->rows.items[at], &known->row)) < 0) at++;
-        if (at < s->rows.n && order == 0) continue;
-        if (!decides(s, known) || !needs_confirmation(s, known, now)) continue;
-        if (!missing.items) {
-            missing.items = calloc(s->known.n - i, sizeof(*missing.items));
-            if (!missing.items) return -ENOMEM;
-        }
-        missing.items[missing.n++] = known;
-        missing.per_protocol[table_protocol(known->row.table)]++;
-    }
-    *ret = missing;
-    return 0;
-}
-
-static bool is_there(const SockRows *rows, size_t from, const SockRow *key) {
-    for (size_t i = from; i < rows->n; i++)
-        if (sockrow_compare_key(&rows->items[i], key) == 0) return true;
-    return false;
-}
-
-/* Asks for this endpoint alone. The filter runs in the kernel: an empty answer is one walk that was never resumed. */
-static int confirm_singly(Sockets *s, const Known *known) {
-    for (unsigned i = 0; i <= MORE_LOOKS; i++) {
-        size_t before = s->rows.n;
-        Dump result;
-        int r = dump(s, known->row.table, &known->row, &result);
-        if (r < 0) return r;
-        if (result.state != DUMP_COMPLETE) return 0;
-        if (is_there(&s->rows, before, &known->row)) {
-            s->statistics.confirmed_present++;
-            return 0;
-        }
-        if (result.one_message) break;
-    }
-    s->statistics.confirmed_gone++;
-    return 0;
-}
-
-static int look_again(Sockets *s, Protocol protocol) {
-    for (Table table = 0; table < TABLE_MAX; table++) {
-        if (table_protocol(table) != protocol) continue;
-        for (unsigned i = 0; i < MORE_LOOKS && s->tables[table].state == DUMP_COMPLETE; i++) {
-            s->consistent[table] = false; /* the first look of a tick is no second look */
-            int r = dump_table(s, table);
-            if (r < 0) return r;
-            if (s->consistent[table]) break;
-        }
-    }
-    return 0;
-}
-
-static int confirm(Sockets *s, int64_t now) {
-    Missing missing;
-    int r = find_missing(s, now, &missing);
-    if (r < 0 || missing.n == 0) return r;
-    size_t before = s->rows.n;
-    bool whole[PROTOCOL_MAX] = {false};
-    for (Protocol protocol = 0; r >= 0 && protocol < PROTOCOL_MAX; protocol++) {
-        whole[protocol] = missing.per_protocol[protocol] > SINGLY_MAX;
-        if (whole[protocol]) r = look_again(s, protocol);
-    }
-    if (r >= 0 && s->rows.n > before) {
-        free(missing.items);
-        missing.items = NULL;
-        sockrows_sort(&s->rows);
-        r = find_missing(s, now, &missing);
-    }
-    unsigned exact = 0;
-    for (size_t i = 0; r >= 0 && i < missing.n; i++) {
-        const Known *known = missing.items[i];
-        bool was_whole = whole[table_protocol(known->row.table)];
-        if (!decides(s, known)) continue;
-        if (was_whole && (s->consistent[known->row.table] || exact >= EXACT_MAX)) {
-            s->statistics.confirmed_gone++;
-            continue;
-        }
-        exact++;
-        r = confirm_singly(s, known);
-    }
-    free(missing.items);
-    if (r >= 0) sockrows_sort(&s->rows);
-    return r;
-}
-
-static int known_push(KnownList *list, const SockRow *row, int64_t since) {
-    if (list->n == list->allocated) {
-        size_t allocated = list->allocated > 0 ? list->allocated * 2 : 64;
-        Known *items = realloc(list->items, allocated * sizeof(*items));
-        if (!items) return -ENOMEM;
-        list->items = items;
-        list->allocated = allocated;
-    }
-    list->items[list->n++] = (Known){.row = *row, .since = since};
-    return 0;
-}
-
-/* What will be missed next time: what is here now, and what an incomplete table did not decide. */
-static int remember(Sockets *s, int64_t now) {
-    s->next.n = 0;
-    size_t at = 0, old = 0;
-    while (at < s->rows.n || old < s->known.n) {
-        const SockRow *row = at < s->rows.n ? &s->rows.items[at] : NULL;
-        const Known *known = old < s->known.n ? &s->known.items[old] : NULL;
-        int order = !row ? 1 : !known ? -1 : sockrow_compare_key(row, &known->row);
-        int r = 0;
-        if (order > 0) {
-            if (!decides(s, known)) r = known_push(&s->next, &known->row, known->since);
-            old++;
-        } else {
-            int64_t since = order == 0 ? known->since : s->started ? now : INT64_MIN;
-            r = known_push(&s->next, row, since);
-            if (order == 0) old++;
-            do at++;
-            while (at < s->rows.n && sockrow_compare_key(&s->rows.items[at], row) == 0);
-        }
-        if (r < 0) return r;
-    }
-    KnownList previous = s->known;
-    s->known = s->next;
-    s->next = previous;
     return 0;
 }
 
@@ -399,7 +218,7 @@ static int take_rows(Sockets *s, int64_t now) {
     if (r < 0) return r;
     settle_absent(s);
     sockrows_sort(&s->rows);
-    r = confirm(s, now);
+    r = sockets_confirm(s, now);
     if (r >= 0) r = owners_update(s->owners, &s->rows, now, s->first, s->last);
     return r;
 }
@@ -418,7 +237,7 @@ int sockets_take(Sockets *sockets, Snapshot *ret) {
     _cleanup_(snapshot_done) Snapshot snapshot = {0};
     r = fold(s, &snapshot.endpoints);
     if (r >= 0) r = describe(s, &snapshot);
-    if (r >= 0) r = remember(s, now);
+    if (r >= 0) r = sockets_remember(s, now);
     if (r < 0) return r;
     s->started = true;
     s->statistics.snapshots++;

@@ -1,0 +1,153 @@
+#include <errno.h>
+
+#include "kernel/sockets_internal.h"
+
+#define MORE_LOOKS 2u  /* after the one of the tick: a union of three */
+#define SINGLY_MAX 4u  /* more missing endpoints of a protocol than that: look at its whole tables */
+#define EXACT_MAX 128u /* confirmations of single endpoints after that */
+
+static bool decides(const Sockets *s, const Known *known) {
+    return s->tables[known->row.table].state == DUMP_COMPLETE;
+}
+
+/* UDP sockets of clients come and go by the hundred, and nothing was told of those that did not settle. */
+static bool needs_confirmation(const Sockets *s, const Known *known, int64_t now) {
+    const SockRow *row = &known->row;
+    if (table_protocol(row->table) == PROTOCOL_TCP || row->port < s->first || row->port > s->last) return true;
+    return known->since == INT64_MIN || now - known->since >= s->udp_settle;
+}
+
+typedef struct Missing {
+    const Known **items;
+    size_t n;
+    size_t per_protocol[PROTOCOL_MAX];
+} Missing;
+
+/* What is known and lacks in rows (sorted). */
+static int find_missing(const Sockets *s, int64_t now, Missing *ret) {
+    Missing missing = {0};
+    size_t at = 0;
+    for (size_t i = 0; i < s->known.n; i++) {
+        const Known *known = &s->known.items[i];
+        int order = 1;
+        while (at < s->rows.n && (order = sockrow_compare_key(&s->rows.items[at], &known->row)) < 0) at++;
+        if (at < s->rows.n && order == 0) continue;
+        if (!decides(s, known) || !needs_confirmation(s, known, now)) continue;
+        if (!missing.items) {
+            missing.items = calloc(s->known.n - i, sizeof(*missing.items));
+            if (!missing.items) return -ENOMEM;
+        }
+        missing.items[missing.n++] = known;
+        missing.per_protocol[table_protocol(known->row.table)]++;
+    }
+    *ret = missing;
+    return 0;
+}
+
+static bool is_there(const SockRows *rows, size_t from, const SockRow *key) {
+    for (size_t i = from; i < rows->n; i++)
+        if (sockrow_compare_key(&rows->items[i], key) == 0) return true;
+    return false;
+}
+
+/* Asks for this endpoint alone. The filter runs in the kernel: an empty answer is one walk that was never resumed. */
+static int confirm_singly(Sockets *s, const Known *known) {
+    for (unsigned i = 0; i <= MORE_LOOKS; i++) {
+        size_t before = s->rows.n;
+        Dump result;
+        int r = sockets_dump(s, known->row.table, &known->row, &result);
+        if (r < 0) return r;
+        if (result.state != DUMP_COMPLETE) return 0;
+        if (is_there(&s->rows, before, &known->row)) {
+            s->statistics.confirmed_present++;
+            return 0;
+        }
+        if (result.one_message) break;
+    }
+    s->statistics.confirmed_gone++;
+    return 0;
+}
+
+static int look_again(Sockets *s, Protocol protocol) {
+    for (Table table = 0; table < TABLE_MAX; table++) {
+        if (table_protocol(table) != protocol) continue;
+        for (unsigned i = 0; i < MORE_LOOKS && s->tables[table].state == DUMP_COMPLETE; i++) {
+            s->consistent[table] = false; /* the first look of a tick is no second look */
+            int r = sockets_dump_table(s, table);
+            if (r < 0) return r;
+            if (s->consistent[table]) break;
+        }
+    }
+    return 0;
+}
+
+int sockets_confirm(Sockets *s, int64_t now) {
+    Missing missing;
+    int r = find_missing(s, now, &missing);
+    if (r < 0 || missing.n == 0) return r;
+    size_t before = s->rows.n;
+    bool whole[PROTOCOL_MAX] = {false};
+    for (Protocol protocol = 0; r >= 0 && protocol < PROTOCOL_MAX; protocol++) {
+        whole[protocol] = missing.per_protocol[protocol] > SINGLY_MAX;
+        if (whole[protocol]) r = look_again(s, protocol);
+    }
+    if (r >= 0 && s->rows.n > before) {
+        free(missing.items);
+        missing.items = NULL;
+        sockrows_sort(&s->rows);
+        r = find_missing(s, now, &missing);
+    }
+    unsigned exact = 0;
+    for (size_t i = 0; r >= 0 && i < missing.n; i++) {
+        const Known *known = missing.items[i];
+        bool was_whole = whole[table_protocol(known->row.table)];
+        if (!decides(s, known)) continue;
+        if (was_whole && (s->consistent[known->row.table] || exact >= EXACT_MAX)) {
+            s->statistics.confirmed_gone++;
+            continue;
+        }
+        exact++;
+        r = confirm_singly(s, known);
+    }
+    free(missing.items);
+    if (r >= 0) sockrows_sort(&s->rows);
+    return r;
+}
+
+static int known_push(KnownList *list, const SockRow *row, int64_t since) {
+    if (list->n == list->allocated) {
+        size_t allocated = list->allocated > 0 ? list->allocated * 2 : 64;
+        Known *items = realloc(list->items, allocated * sizeof(*items));
+        if (!items) return -ENOMEM;
+        list->items = items;
+        list->allocated = allocated;
+    }
+    list->items[list->n++] = (Known){.row = *row, .since = since};
+    return 0;
+}
+
+int sockets_remember(Sockets *s, int64_t now) {
+    s->next.n = 0;
+    size_t at = 0, old = 0;
+    while (at < s->rows.n || old < s->known.n) {
+        const SockRow *row = at < s->rows.n ? &s->rows.items[at] : NULL;
+        const Known *known = old < s->known.n ? &s->known.items[old] : NULL;
+        int order = !row ? 1 : !known ? -1 : sockrow_compare_key(row, &known->row);
+        int r = 0;
+        if (order > 0) {
+            if (!decides(s, known)) r = known_push(&s->next, &known->row, known->since);
+            old++;
+        } else {
+            int64_t since = order == 0 ? known->since : s->started ? now : INT64_MIN;
+            r = known_push(&s->next, row, since);
+            if (order == 0) old++;
+            do at++;
+            while (at < s->rows.n && sockrow_compare_key(&s->rows.items[at], row) == 0);
+        }
+        if (r < 0) return r;
+    }
+    KnownList previous = s->known;
+    s->known = s->next;
+    s->next = previous;
+    return 0;
+}
