@@ -118,8 +118,7 @@ static void test_nonsense_is_refused(void **state) {
         "{\"type\":\"result\",\"id\":\"x\",\"recipient\":\"\",\"outcome\":3,\"code\":0,\"retry_after\":0}",
         "{\"type\":\"result\",\"id\":\"x\",\"recipient\":\"\",\"outcome\":0,\"code\":-1,\"retry_after\":0}",
         "{\"type\":\"result\",\"id\":\"x\",\"recipient\":\"\",\"outcome\":0,\"code\":0,\"retry_after\":1.5}",
-        "{\"type\":\"result\",\"id\":\"0123456789012345678901234567890123456789\",\"recipient\":\"\",\"outcome\":0,"
-        "\"code\":0,\"retry_after\":0}",
+        "{\"type\":\"result\",\"id\":\"0123456789012345678901234567890123456\",\"recipient\":\"\",\"outcome\":0}",
         "{\"type\":\"configured\",\"faults\":[{\"key\":\"a\",\"setting\":512,\"reason\":\"b\"}],\"recipients\":[]}",
         "{\"type\":\"configured\",\"faults\":[],\"recipients\":null}",
     };

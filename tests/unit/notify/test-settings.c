@@ -102,6 +102,7 @@ static void test_credential(void **state) {
     assert_null(c.errors);
     assert_string_equal(c.resolved.settings[1].key, "password");
     assert_string_equal(c.resolved.settings[1].value, "from systemd");
+    assert_true(strstr(path, "/cred") != NULL);
     release(&c);
     add(&c, "server", "x");
     add(&c, "credential", "../cred");
