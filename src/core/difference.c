@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/answers.h"
+
 char *surface_format(const Surface *surface, char buffer[static SURFACE_TEXT_MAX]) {
     if (surface->port == 0) return surface_subject(surface, buffer);
     snprintf(buffer, SURFACE_TEXT_MAX, "%u/%s", surface->port, protocol_name(surface->protocol));
@@ -54,52 +56,10 @@ bool rows_local(const Rows *rows) {
     return true;
 }
 
-/* One address that an endpoint answers on. */
-typedef struct Answer {
-    Address address;
-    const char *device;
-    const Endpoint *endpoint; /* NULL: stated in the configuration, owners are those of the whole baseline */
-    bool matched;
-} Answer;
-
-typedef struct Answers {
-    Answer *items;
-    size_t n;
-} Answers;
-
-static void answers_done(Answers *answers) {
-    free(answers->items);
-}
-
-static int compare_answers(const void *a, const void *b) {
-    const Answer *x = a, *y = b;
-    int r = address_compare(&x->address, &y->address);
-    if (r == 0) r = strcmp(x->device, y->device);
-    return r;
-}
-
-static bool is_dual(const Endpoint *e) {
-    return e->address.family == AF_INET6 && !e->v6only && address_is_any(&e->address);
-}
-
-/* Dual-stack [::] answers for 0.0.0.0 too. Two endpoints that answer for the same address stay two answers. */
-static int answers_make(const Rows *rows, Answers *ret) {
-    Answer *items = malloc((rows->n * 2 + 1) * sizeof *items);
-    if (!items) return -ENOMEM;
-    size_t n = 0;
-    for (size_t i = 0; i < rows->n; i++) {
-        const Endpoint *e = rows->items[i];
-        items[n++] = (Answer){e->address, e->device, e, false};
-        if (is_dual(e)) items[n++] = (Answer){(Address){.family = AF_INET}, e->device, e, false};
-    }
-    *ret = (Answers){items, n};
-    return 0;
-}
-
 static int answers_stated(const PortRule *rule, Answers *ret) {
     Answer *items = malloc(rule->n_addresses * sizeof *items);
     if (!items) return -ENOMEM;
-    for (size_t i = 0; i < rule->n_addresses; i++) items[i] = (Answer){rule->addresses[i], "", NULL, false};
+    for (size_t i = 0; i < rule->n_addresses; i++) items[i] = (Answer){rule->addresses[i], "", NULL};
     *ret = (Answers){items, rule->n_addresses};
     return 0;
 }
@@ -144,22 +104,26 @@ static bool owners_expected(
     return true;
 }
 
-/* Is more known about the owner of `seen` than was learned with `expected`? */
-static bool owners_known_better(const Endpoint *expected, const Endpoint *seen) {
-    if (expected->n_owners == 0) return seen->n_owners > 0;
-    if (expected->n_owners != 1 || seen->n_owners != 1) return false;
-    return owner_knows_more(expected->owners[0], seen->owners[0]) &&
-           !owner_knows_more(seen->owners[0], expected->owners[0]);
+/* Is it certain that these are the same? A unit alone, or nothing known, makes no two owners equal. */
+static bool owners_certain(const Endpoint *expected, const Endpoint *seen) {
+    for (size_t s = 0; s < seen->n_owners; s++) {
+        bool found = false;
+        for (size_t e = 0; e < expected->n_owners && !found; e++)
+            found = expected->owners[e]->exe && seen->owners[s]->exe && owner_same(expected->owners[e], seen->owners[s]);
+        if (!found) return false;
+    }
+    return seen->n_owners > 0;
 }
 
-/* An added address that is not worth a word: link-local, or of a rank its owner already has on this port. */
+/* An added address that is not worth a word: link-local, or of a rank its owner already has on this port. A link-local
+ * address joins without a word, so it counts for no rank. */
 static bool is_quiet_addition(const Rows *baseline, const Answer *added) {
     if (address_is_link_local(&added->address)) return true;
     for (size_t i = 0; i < baseline->n; i++) {
         const Endpoint *e = baseline->items[i];
-        if (address_is_loopback(&e->address) == address_is_loopback(&added->address) &&
-            e->n_owners > 0 && added->endpoint->n_owners > 0 && strcmp(e->device, added->device) == 0 &&
-            owners_expected(NULL, baseline, e, added->endpoint))
+        if (!address_is_link_local(&e->address) &&
+            address_is_loopback(&e->address) == address_is_loopback(&added->address) &&
+            strcmp(e->device, added->device) == 0 && owners_certain(e, added->endpoint))
             return true;
     }
     return false;
@@ -167,16 +131,37 @@ static bool is_quiet_addition(const Rows *baseline, const Answer *added) {
 
 typedef struct Tally {
     size_t added, removed, quiet_added, quiet_removed, owner, better;
-    bool wide_before, wide_after;
+    bool local_before, wide_before, wide_after;
 } Tally;
 
-static void tally_rank(const Answers *answers, bool *wide) {
-    for (size_t i = 0; i < answers->n; i++)
-        if (!address_is_loopback(&answers->items[i].address)) *wide = true;
+static void tally_rank(const Answers *answers, bool *local, bool *wide) {
+    for (size_t i = 0; i < answers->n; i++) {
+        const Address *a = &answers->items[i].address;
+        if (address_is_loopback(a))
+            *local = true;
+        else if (!address_is_link_local(a))
+            *wide = true;
+    }
+}
+
+static int compare_items(const void *a, const void *b) {
+    return answer_compare(a, b);
 }
 
 static bool stated_addresses(const PortRule *rule) {
     return rule && rule->n_addresses > 0;
+}
+
+static bool nobody_learned(const Rows *baseline) {
+    for (size_t i = 0; i < baseline->n; i++)
+        if (baseline->items[i]->n_owners > 0) return false;
+    return true;
+}
+
+/* Is there more to learn of the owner? */
+static bool knows_better(const Rows *baseline, const Endpoint *expected, const Endpoint *seen) {
+    if (!expected) return seen->n_owners > 0 && nobody_learned(baseline);
+    return endpoint_compare(expected, seen) == 0 && owners_known_better(expected, seen);
 }
 
 /* Merges two sorted lists of answers. Several answers with one key (0.0.0.0 beside dual-stack [::]) form one group,
@@ -184,7 +169,7 @@ static bool stated_addresses(const PortRule *rule) {
 static void merge(const PortRule *rule, const Rows *baseline, Answers *expected, Answers *seen, Tally *tally) {
     size_t e = 0, s = 0;
     while (e < expected->n || s < seen->n) {
-        int order = e == expected->n ? 1 : s == seen->n ? -1 : compare_answers(&expected->items[e], &seen->items[s]);
+        int order = e == expected->n ? 1 : s == seen->n ? -1 : answer_compare(&expected->items[e], &seen->items[s]);
         if (order < 0) {
             (*(address_is_link_local(&expected->items[e].address) ? &tally->quiet_removed : &tally->removed))++;
             e++;
@@ -198,15 +183,13 @@ static void merge(const PortRule *rule, const Rows *baseline, Answers *expected,
             continue;
         }
         size_t e_end = e, s_end = s;
-        while (e_end < expected->n && compare_answers(&expected->items[e_end], &expected->items[e]) == 0) e_end++;
-        while (s_end < seen->n && compare_answers(&seen->items[s_end], &seen->items[s]) == 0) s_end++;
+        while (e_end < expected->n && answer_compare(&expected->items[e_end], &expected->items[e]) == 0) e_end++;
+        while (s_end < seen->n && answer_compare(&seen->items[s_end], &seen->items[s]) == 0) s_end++;
         for (size_t i = s; i < s_end; i++) {
             bool fine = false;
             for (size_t j = e; j < e_end && !fine; j++) {
                 fine = owners_expected(rule, baseline, expected->items[j].endpoint, seen->items[i].endpoint);
-                if (fine && expected->items[j].endpoint &&
-                    owners_known_better(expected->items[j].endpoint, seen->items[i].endpoint))
-                    tally->better++;
+                if (fine && knows_better(baseline, expected->items[j].endpoint, seen->items[i].endpoint)) tally->better++;
             }
             if (!fine) tally->owner++;
         }
@@ -215,61 +198,48 @@ static void merge(const PortRule *rule, const Rows *baseline, Answers *expected,
     }
 }
 
-/* Ephemeral ports: the number does not count, each (address, owner) may be there as often as it was learned. */
-static void match_pool(const Surface *surface, const Rows *baseline, Answers *expected, Answers *seen, Tally *tally) {
-    bool once = surface->protocol != PROTOCOL_TCP;
-    for (size_t s = 0; s < seen->n; s++) {
-        Answer *a = &seen->items[s];
-        for (size_t e = 0; e < expected->n && !a->matched; e++) {
-            Answer *b = &expected->items[e];
-            if ((b->matched && !once) || (!once && compare_answers(a, b) != 0)) continue;
-            if (!owners_expected(NULL, baseline, b->endpoint, a->endpoint)) continue;
-            a->matched = b->matched = true;
-        }
-        if (!a->matched) (*(address_is_link_local(&a->address) ? &tally->quiet_added : &tally->added))++;
-    }
-    for (size_t e = 0; e < expected->n && !once; e++)
-        if (!expected->items[e].matched)
-            (*(address_is_link_local(&expected->items[e].address) ? &tally->quiet_removed : &tally->removed))++;
-}
-
-static bool all_link_local(const Answers *answers) {
-    for (size_t i = 0; i < answers->n; i++)
-        if (!address_is_link_local(&answers->items[i].address)) return false;
-    return true;
-}
-
-static void verdict(const Surface *surface, const PortRule *rule, const Answers *expected, const Answers *seen,
-    const Tally *tally, Difference *ret) {
-    if (seen->n == 0 || expected->n == 0) {
-        bool open = rule && rule->expect == EXPECT_OPEN;
-        if (seen->n == 0 && expected->n == 0 && !open) return;
-        if (seen->n > 0 || expected->n > 0) {
-            const Answers *there = seen->n ? seen : expected;
-            if (all_link_local(there) && !rule) {
-                ret->quiet = true;
-                return;
-            }
-        }
-        if (seen->n > 0 && surface->port == 0 && surface->protocol != PROTOCOL_TCP && tally->added == 0) return;
-        if (seen->n == 0 && surface->port == 0 && surface->protocol != PROTOCOL_TCP) return;
-        ret->change = seen->n == 0 ? CHANGE_CLOSED : CHANGE_OPENED;
+static void verdict(const PortRule *rule, const Answers *expected, const Answers *seen, const Tally *tally, Difference *ret) {
+    if (expected->n == 0 && seen->n == 0) return;
+    /* What is link-local joins and goes without a word, so nothing else counts as having been there before. */
+    bool before = rule ? expected->n > 0 : !answers_link_local(expected);
+    bool after = rule ? seen->n > 0 : !answers_link_local(seen);
+    if (!before || seen->n == 0) {
+        if (before || after)
+            ret->change = before ? CHANGE_CLOSED : CHANGE_OPENED;
+        else
+            ret->quiet = tally->quiet_added + tally->quiet_removed + tally->better > 0;
         return;
     }
-    if (tally->added + tally->removed > 0) {
-        if (surface->port == 0) /* of several programs in the pool one came or went */
-            ret->change = tally->removed == 0 ? CHANGE_OPENED : tally->added == 0 ? CHANGE_CLOSED : CHANGE_OWNER;
-        else
-            ret->change = CHANGE_ADDRESS;
-    } else if (tally->owner > 0)
+    if (tally->added + tally->removed > 0)
+        ret->change = CHANGE_ADDRESS;
+    else if (tally->owner > 0)
         ret->change = CHANGE_OWNER;
     else
         ret->quiet = tally->quiet_added + tally->quiet_removed + tally->better > 0;
     if (ret->change != CHANGE_ADDRESS) return;
-    if (!tally->wide_before && tally->wide_after)
+    if (tally->local_before && !tally->wide_before && tally->wide_after)
         ret->reach = REACH_WIDENED;
-    else if ((tally->wide_before && !tally->wide_after) || tally->added == 0)
+    else if ((tally->wide_before && !tally->wide_after) || tally->added + tally->quiet_added == 0)
         ret->reach = REACH_NARROWED;
+}
+
+/* Ephemeral ports together: one of several programs came or went. */
+static int judge_pool(const Surface *surface, const Rows *baseline, const Rows *seen, Difference *ret) {
+    if (surface->protocol != PROTOCOL_TCP) {
+        if (pool_has_news(baseline, seen)) ret->change = CHANGE_OPENED;
+        return 0;
+    }
+    _cleanup_(answers_done) Answers expected = {0}, there = {0};
+    PoolTally tally = {0};
+    int r = answers_make(baseline, &expected);
+    if (r >= 0) r = answers_make(seen, &there);
+    if (r >= 0) r = pool_match(&expected, &there, &tally);
+    if (r < 0) return r;
+    if (tally.added + tally.removed > 0)
+        ret->change = tally.removed == 0 ? CHANGE_OPENED : tally.added == 0 ? CHANGE_CLOSED : CHANGE_OWNER;
+    else
+        ret->quiet = tally.quiet > 0;
+    return 0;
 }
 
 /* `open` without addresses: whatever address is there is fine, the stated owner is not. */
@@ -290,21 +260,19 @@ int difference_make(
         judge_open(rule, seen, ret);
         return 0;
     }
+    if (surface->port == 0) return judge_pool(surface, baseline, seen, ret);
     _cleanup_(answers_done) Answers expected = {0}, there = {0};
     int r = stated_addresses(rule) ? answers_stated(rule, &expected) : answers_make(baseline, &expected);
     if (r >= 0) r = answers_make(seen, &there);
     if (r < 0) return r;
     Tally tally = {0};
-    tally_rank(&expected, &tally.wide_before);
-    tally_rank(&there, &tally.wide_after);
-    if (surface->port == 0) {
-        match_pool(surface, baseline, &expected, &there, &tally);
-    } else {
-        if (expected.n > 1) qsort(expected.items, expected.n, sizeof *expected.items, compare_answers);
-        if (there.n > 1) qsort(there.items, there.n, sizeof *there.items, compare_answers);
-        merge(rule, baseline, &expected, &there, &tally);
-    }
-    verdict(surface, rule, &expected, &there, &tally, ret);
+    bool local_after = false;
+    tally_rank(&expected, &tally.local_before, &tally.wide_before);
+    tally_rank(&there, &local_after, &tally.wide_after);
+    if (expected.n > 1) qsort(expected.items, expected.n, sizeof *expected.items, compare_items);
+    if (there.n > 1) qsort(there.items, there.n, sizeof *there.items, compare_items);
+    merge(rule, baseline, &expected, &there, &tally);
+    verdict(rule, &expected, &there, &tally, ret);
     return 0;
 }
 

@@ -55,6 +55,9 @@ typedef struct Difference {
                    already has, a link-local one, or a better known owner */
 } Difference;
 
+/* Owners of ephemeral UDP ports that are kept; later ones make no difference. */
+#define POOL_CLIENTS_MAX 64
+
 /* Compares by reach: dual-stack [::] equals 0.0.0.0 and [::]; counts are not compared. Owners compare by owner_same: a
  * new member of an endpoint's owners differs, a missing one does not, an unknown one neither. `rule` (NULL: none) may
  * state what is expected: that wins over `baseline`. Ephemeral surfaces compare by address and owner, and by number for

@@ -1,0 +1,70 @@
+#include "core/answers.h"
+
+#include <errno.h>
+#include <string.h>
+
+void answers_done(Answers *answers) {
+    free(answers->items);
+}
+
+int answer_compare(const Answer *a, const Answer *b) {
+    int r = address_compare(&a->address, &b->address);
+    return r ? r : strcmp(a->device, b->device);
+}
+
+static bool is_dual(const Endpoint *e) {
+    return e->address.family == AF_INET6 && !e->v6only && address_is_any(&e->address);
+}
+
+static Address plain(const Address *address) {
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (address->family != AF_INET6 || memcmp(address->bytes, mapped, sizeof mapped) != 0) return *address;
+    Address v4 = {.family = AF_INET};
+    memcpy(v4.bytes, address->bytes + sizeof mapped, 4);
+    return v4;
+}
+
+int answers_make(const Rows *rows, Answers *ret) {
+    Answer *items = malloc((rows->n * 2 + 1) * sizeof *items);
+    if (!items) return -ENOMEM;
+    size_t n = 0;
+    for (size_t i = 0; i < rows->n; i++) {
+        const Endpoint *e = rows->items[i];
+        items[n++] = (Answer){plain(&e->address), e->device, e};
+        if (is_dual(e)) items[n++] = (Answer){(Address){.family = AF_INET}, e->device, e};
+    }
+    *ret = (Answers){items, n};
+    return 0;
+}
+
+bool answers_link_local(const Answers *answers) {
+    for (size_t i = 0; i < answers->n; i++)
+        if (!address_is_link_local(&answers->items[i].address)) return false;
+    return true;
+}
+
+bool owners_pass(const Endpoint *expected, const Endpoint *seen) {
+    if (expected->n_owners == 0) return true;
+    for (size_t s = 0; s < seen->n_owners; s++) {
+        bool found = false;
+        for (size_t e = 0; e < expected->n_owners && !found; e++)
+            found = owner_same(expected->owners[e], seen->owners[s]);
+        if (!found) return false;
+    }
+    return true;
+}
+
+bool owners_known_better(const Endpoint *expected, const Endpoint *seen) {
+    if (expected->n_owners == 0) return seen->n_owners > 0;
+    if (expected->n_owners != 1 || seen->n_owners != 1) return false;
+    return owner_knows_more(expected->owners[0], seen->owners[0]) &&
+           !owner_knows_more(seen->owners[0], expected->owners[0]);
+}
+
+bool owners_known(const Endpoint *endpoint) {
+    for (size_t i = 0; i < endpoint->n_owners; i++) {
+        const Owner *owner = endpoint->owners[i];
+        if (!owner->exe || !owner->unit || owner->uid == UID_UNKNOWN) return false;
+    }
+    return endpoint->n_owners > 0;
+}
