@@ -300,6 +300,7 @@ class Watch:
     def cli(self, *arguments, stdin=None, **more):
         """Runs portwatch with this configuration and state: CompletedProcess with text."""
         result = subprocess.run([str(self.programs.cli), "--config", str(self.config), "--state-dir", str(self.state),
+                                 "--plugin-dir", str(self.programs.plugins), "--notify-program", str(self.programs.notify),
                                  *arguments], input=stdin, capture_output=True, text=True, timeout=60 * SLOW,
                                 errors="replace", **more)
         assert not SANITIZER.search(result.stderr), result.stderr

@@ -23,7 +23,7 @@ def test_the_first_run_in_the_foreground_shows_events_on_stderr(watch, listeners
     text = re.sub(r"(?m)^\[portwatch\]$", "[portwatch]\ninterval = 200ms\nsettle = 1s\nsettle_closed = 1s\nboot_grace = 0s",
                   shipped(), count=1)
     running = watch(text)
-    running.wait_log(r"(?i)watching \d+ port")
+    running.wait_log(r"(?i)learned")
     other = listeners.start("tcp@0.0.0.0@8080", name="other")
     running.wait_log(r"8080/tcp.*other")
     listeners.stop(other)
@@ -81,7 +81,7 @@ def test_diff_answers_in_its_exit_code(watch, listeners):
 
 def test_pause_keeps_history_but_tells_nothing(watch, listeners):
     running = watch(config_text())
-    running.wait_log(r"(?i)watching")
+    running.wait_log(r"(?i)learned")
     assert running.cli("pause", "1h", "8080").returncode == 0
     listeners.start("tcp@0.0.0.0@8080", name="web")
     wait_until(lambda: "8080/tcp" in running.history("8080"), 10)

@@ -79,8 +79,9 @@ def test_a_hostile_name_is_escaped_in_the_mail(watch, mail, hostile):
     # in ours, every continuation of a header begins with a blank
     for line in head.split(b"\n"):
         assert re.match(rb"[!-9;-~]+:|[ \t]", line), line
-    for value in told.values():
-        harmless(str(value))
+    for name, value in told.items():
+        if name != "Received":  # the server's
+            harmless(str(value))
     assert "8080/tcp" in told["Subject"]
     harmless(mail_text(told))
     assert [part.get_content_type() for part in told.walk()].count("text/html") == 0

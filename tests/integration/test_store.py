@@ -99,29 +99,28 @@ def small_disk(place):
     subprocess.run(["umount", "-l", state], check=True)
 
 
+def fill(path):
+    with open(path, "wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(b"x" * 4096)
+
+
 def test_a_full_disk_loses_no_event(small_disk, watch, hook, listeners):
     running = watch(config_text({}, hook_section(hook)))
     learned_everywhere(hook)
-    with open(small_disk / "filler", "wb") as filler, contextlib.suppress(OSError):
-        while True:
-            filler.write(b"x" * 4096)
-            filler.flush()
+    fill(small_disk / "filler")
     # the ballast makes room for some; then there is really none
     for port in range(8000, 8010):
         listeners.start(f"tcp@0.0.0.0@{port}", name="web")
     time.sleep(4)
-    with open(small_disk / "filler2", "wb") as filler, contextlib.suppress(OSError):
-        while True:
-            filler.write(b"x" * 4096)
-            filler.flush()
+    fill(small_disk / "filler2")
     for port in range(8010, 8400):
         listeners.start(f"tcp@0.0.0.0@{port}", name="web")
     time.sleep(4)
     assert running.process.poll() is None, running.log()
     assert re.search(r"(?i)full|space|ballast", running.log()), running.log()
     (small_disk / "filler").unlink()
-    with contextlib.suppress(FileNotFoundError):
-        (small_disk / "filler2").unlink()
+    (small_disk / "filler2").unlink()
     expected = {("opened", f"tcp/{port}") for port in range(8000, 8400)}
     wait_until(lambda: expected <= set(kinds(posted_events(hook))), 40,
                lambda: f"{len(expected - set(kinds(posted_events(hook))))} missing\n{running.tail()}")

@@ -72,7 +72,7 @@ def test_the_first_message_says_what_is_watched(watch, listeners, mail, hook):
     watch(config_text({}, both(mail, hook)))
     learned_everywhere(mail, hook)
     first = strict_mails(mail)[0]
-    assert re.search(r"watching \d+ ports on \S+", first["Subject"] + mail_text(first))
+    assert re.search(r"watching \d+ ports? on \S+", first["Subject"] + mail_text(first))
     for port in ("0.0.0.0:80", "0.0.0.0:53"):
         assert port in mail_text(first)
     assert posted_events(hook)[0]["type"] == "portwatch.baseline.learned"
