@@ -124,6 +124,15 @@ int outbox_wake(Store *store, const char *notifier) {
         "t", notifier);
 }
 
+void failed_messages_free(FailedMessage *messages, size_t n) {
+    for (size_t i = 0; messages && i < n; i++) {
+        free(messages[i].notifier);
+        free(messages[i].subject);
+        free(messages[i].reason);
+    }
+    free(messages);
+}
+
 int outbox_failed(Store *store, size_t max, FailedMessage **ret, size_t *ret_n) {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
     FailedMessage *messages = NULL;
@@ -155,13 +164,4 @@ int outbox_failed(Store *store, size_t max, FailedMessage **ret, size_t *ret_n) 
     *ret = messages;
     *ret_n = n;
     return 0;
-}
-
-void failed_messages_free(FailedMessage *messages, size_t n) {
-    for (size_t i = 0; messages && i < n; i++) {
-        free(messages[i].notifier);
-        free(messages[i].subject);
-        free(messages[i].reason);
-    }
-    free(messages);
 }

@@ -8,7 +8,7 @@
 static void value_write(FILE *f, const char *key, const char *value, size_t longest) {
     if (!value) return;
     fprintf(f, " %s=", key);
-    for (size_t i = 0; value[i] && i < longest; i++) {
+    for (size_t i = 0; i < longest && value[i]; i++) {
         unsigned char c = (unsigned char)value[i];
         if (c <= ' ' || c == '%' || c >= 0x7f)
             fprintf(f, "%%%02X", c);

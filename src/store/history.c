@@ -11,8 +11,8 @@
 
 /* FNV-1a, over what makes two bounces the same. */
 static uint64_t shape_add(uint64_t shape, const char *text) {
-    do shape = (shape ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-    while (*text++);
+    size_t n = strlen(text) + 1;
+    for (size_t i = 0; i < n; i++) shape = (shape ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
     return shape;
 }
 

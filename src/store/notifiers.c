@@ -46,10 +46,26 @@ static int health_read(sqlite3_stmt *statement, int64_t now, NotifierHealth *hea
     return r == 0 ? db_string(statement, 5, &health->last_error) : r;
 }
 
+void notifier_health_free(NotifierHealth *health, size_t n) {
+    for (size_t i = 0; health && i < n; i++) {
+        free(health[i].name);
+        free(health[i].last_error);
+    }
+    free(health);
+}
+
+typedef struct HealthList {
+    NotifierHealth *items;
+    size_t n;
+} HealthList;
+
+static void health_list_done(HealthList *list) {
+    notifier_health_free(list->items, list->n);
+}
+
 int store_notifiers(Store *store, int64_t now, NotifierHealth **ret, size_t *ret_n) {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
-    NotifierHealth *list = NULL;
-    size_t n = 0;
+    _cleanup_(health_list_done) HealthList list = {0};
     bool row = false;
     int r = db_query(store, &statement,
         "SELECT n.name, n.since, n.left, n.learned, n.last_success, n.last_error, n.last_error_time, n.failing_since,"
@@ -60,27 +76,13 @@ int store_notifiers(Store *store, int64_t now, NotifierHealth **ret, size_t *ret
         " GROUP BY n.name HAVING n.left = 0 OR waiting > 0 OR f.seq IS NOT NULL ORDER BY n.name",
         "");
     while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row) {
-        NotifierHealth *more = reallocarray(list, n + 1, sizeof(NotifierHealth));
-        if (!more) {
-            r = -ENOMEM;
-            break;
-        }
-        list = more;
-        r = health_read(statement, now, &list[n++]);
+        NotifierHealth *items = reallocarray(list.items, list.n + 1, sizeof(NotifierHealth));
+        if (!items) return -ENOMEM;
+        list.items = items;
+        r = health_read(statement, now, &items[list.n++]);
     }
-    if (r != 0) {
-        notifier_health_free(list, n);
-        return r;
-    }
-    *ret = list;
-    *ret_n = n;
+    if (r != 0) return r;
+    *ret_n = list.n;
+    *ret = TAKE_PTR(list.items);
     return 0;
-}
-
-void notifier_health_free(NotifierHealth *health, size_t n) {
-    for (size_t i = 0; health && i < n; i++) {
-        free(health[i].name);
-        free(health[i].last_error);
-    }
-    free(health);
 }
