@@ -106,8 +106,9 @@ int outbox_result(Store *store, const char *message, const Delivery *deliveries,
 
     MessageState state = MESSAGE_WAITING;
     if (waiting > 0 || delivered + refused == 0)
-        r = db_run(store, "UPDATE message SET attempts = attempts + 1, next_try = ?, last_error = ? WHERE seq = ?",
-            "iti", next_try, reason, seq);
+        r = db_run(store, "UPDATE message SET attempts = attempts + 1, next_try = ?, wait = ?, last_error = ?"
+            " WHERE seq = ?",
+            "iiti", next_try, next_try > now ? next_try - now : 0, reason, seq);
     else {
         state = refused > 0 ? MESSAGE_FAILED : MESSAGE_SENT;
         r = message_end(store, seq, refused > 0, now);

@@ -170,7 +170,7 @@ int outbox_in_flight(Store *store, const char *notifier, int64_t now, InFlight *
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
     bool row = false;
     int r = db_query(store, &statement,
-        "SELECT seq, id, notifier, host, formed, subject, text, document, refs, attempts, next_try FROM message"
+        "SELECT seq, id, notifier, host, formed, subject, text, document, refs, attempts, next_try, wait FROM message"
         " WHERE notifier = ? AND state = 'waiting'",
         "t", notifier);
     if (r == 0) r = db_step(store, statement, &row);
@@ -179,7 +179,7 @@ int outbox_in_flight(Store *store, const char *notifier, int64_t now, InFlight *
         Message *message = &found.message;
         found.found = true;
         found.attempts = (unsigned)sqlite3_column_int64(statement, 9);
-        found.next_try = store_clamp_wait(sqlite3_column_int64(statement, 10), now, OUTBOX_BACKOFF_MAX);
+        found.next_try = store_clamp_wait(sqlite3_column_int64(statement, 10), now, sqlite3_column_int64(statement, 11));
         db_copy(statement, 1, message->id, sizeof(message->id));
         message->formed = sqlite3_column_int64(statement, 4);
         r = db_string(statement, 2, &message->notifier);

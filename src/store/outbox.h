@@ -10,7 +10,6 @@
 #include "store/store.h"
 
 #define OUTBOX_ROWS_MAX 500 /* events in one message */
-#define OUTBOX_BACKOFF_MAX (600 * USEC_PER_SEC)
 
 /* An event that waits for a notifier. */
 typedef struct OutboxRow {
@@ -56,7 +55,7 @@ typedef struct InFlight {
     bool found;
     Message message;
     unsigned attempts;     /* made so far */
-    int64_t next_try;      /* not before; 0 or past: now. Never more than OUTBOX_BACKOFF_MAX away */
+    int64_t next_try;      /* not before; 0 or past: now. After a clock jump never further away than the wait it was set to */
     Recipient *recipients; /* empty until outbox_set_recipients or the first answer */
     size_t n_recipients;
 } InFlight;

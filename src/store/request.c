@@ -1,7 +1,9 @@
 #include "store/request.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "store/db.h"
@@ -22,8 +24,12 @@ int request_put(Store *store, const char *command, const char *arguments, const 
         "INSERT INTO request (command, arguments, who, made, expires, boot_id, state) VALUES (?, ?, ?, ?, ?, ?, "
         "'waiting')",
         "tttiit", command, arguments, who, now, now + lifetime, store->boot_id);
-    if (r == 0) *ret_id = sqlite3_last_insert_rowid(store->db);
-    return r;
+    if (r != 0) return r;
+    *ret_id = sqlite3_last_insert_rowid(store->db);
+    /* SQLite shows a commit to others after its last write to the log, so whoever looks when the log is modified can
+     * look too early. This wakes them once more; without it they only see it later. */
+    (void)utimensat(AT_FDCWD, store->wal_path, NULL, 0);
+    return 0;
 }
 
 static int64_t monotonic(void) {

@@ -45,7 +45,7 @@ static const char schema_1[] =
     "  boot INTEGER NOT NULL, subject TEXT NOT NULL, text TEXT NOT NULL, document TEXT NOT NULL,"
     "  refs TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'failed')),"
     "  attempts INTEGER NOT NULL DEFAULT 0, next_try INTEGER NOT NULL DEFAULT 0,"
-    "  ended INTEGER NOT NULL DEFAULT 0, last_error TEXT) STRICT;"
+    "  wait INTEGER NOT NULL DEFAULT 0, ended INTEGER NOT NULL DEFAULT 0, last_error TEXT) STRICT;"
     /* One message in flight a notifier. */
     "CREATE UNIQUE INDEX message_in_flight ON message (notifier) WHERE state = 'waiting';"
     "CREATE INDEX message_formed ON message (notifier, formed);"
