@@ -9,7 +9,7 @@
 #define YOUNG (20 * USEC_PER_SEC)
 #define BACKOFF_FIRST USEC_PER_SEC
 #define BACKOFF_MAX (600 * USEC_PER_SEC)
-/* Full scans take at most a tenth of the time. */
+/* Looks into procfs take at most a tenth of the time. */
 #define SCAN_PAUSE_FACTOR 9
 #define KERNEL_SCANS 2u
 
@@ -172,7 +172,7 @@ static bool wants_lookup(const Owners *o, const Entry *e, int64_t now) {
 int owners_look_up(Owners *o, int64_t now) {
     size_t n = 0;
     for (size_t i = 0; i < o->n; i++) n += wants_lookup(o, &o->items[i], now);
-    if (n == 0) return 0;
+    if (n == 0 || (now < o->look_allowed && !o->options.resolve_all)) return 0;
     _cleanup_free_ Wanted *wanted = calloc(n, sizeof(*wanted));
     if (!wanted) return -ENOMEM;
     n = 0;
@@ -189,8 +189,9 @@ int owners_look_up(Owners *o, int64_t now) {
     if (r < 0) return r;
     o->scans++;
     o->full_scans += report.full;
+    o->look_allowed = now + (monotonic() - start) * SCAN_PAUSE_FACTOR;
     if (report.full) {
-        o->scan_allowed = now + (monotonic() - start) * SCAN_PAUSE_FACTOR;
+        o->scan_allowed = o->look_allowed;
         o->denied = report.denied > 0;
     }
     for (size_t i = 0; i < n; i++) {

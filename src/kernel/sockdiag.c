@@ -57,20 +57,26 @@ static int connect_kernel(Sockdiag *s) {
     return 0;
 }
 
-/* One condition, "source is exactly this address and port", in the filter language of inet_diag. */
+/* "Source is exactly this address and port, bound to this device or to none", in the filter language of inet_diag: a
+ * jump to the end of the program accepts, one four bytes beyond it refuses. */
 static void put_filter(struct nlmsghdr *message, const SockRow *exact) {
-    struct inet_diag_bc_op op = {.code = INET_DIAG_BC_S_COND};
+    struct inet_diag_bc_op source = {.code = INET_DIAG_BC_S_COND}, device = {.code = INET_DIAG_BC_DEV_COND};
     struct inet_diag_hostcond condition = {.family = exact->address.family, .port = exact->port};
+    char code[sizeof(source) + sizeof(condition) + 16 + sizeof(device) + sizeof(exact->ifindex)];
     size_t length = exact->address.family == AF_INET ? 4 : 16;
-    char code[sizeof(op) + sizeof(condition) + 16];
-    size_t size = sizeof(op) + sizeof(condition) + length;
-    op.yes = (unsigned char)size;       /* the end of the program: accept */
-    op.no = (unsigned short)(size + 4); /* four bytes beyond it: refuse */
+    size_t first = sizeof(source) + sizeof(condition) + length;
+    size_t second = sizeof(device) + sizeof(exact->ifindex);
+    source.yes = (unsigned char)first;
+    source.no = (unsigned short)(first + second + 4);
+    device.yes = (unsigned char)second;
+    device.no = (unsigned short)(second + 4);
     condition.prefix_len = (uint8_t)(length * 8);
-    memcpy(code, &op, sizeof(op));
-    memcpy(code + sizeof(op), &condition, sizeof(condition));
-    memcpy(code + sizeof(op) + sizeof(condition), exact->address.bytes, length);
-    mnl_attr_put(message, INET_DIAG_REQ_BYTECODE, size, code);
+    memcpy(code, &source, sizeof(source));
+    memcpy(code + sizeof(source), &condition, sizeof(condition));
+    memcpy(code + sizeof(source) + sizeof(condition), exact->address.bytes, length);
+    memcpy(code + first, &device, sizeof(device));
+    memcpy(code + first + sizeof(device), &exact->ifindex, sizeof(exact->ifindex));
+    mnl_attr_put(message, INET_DIAG_REQ_BYTECODE, first + second, code);
 }
 
 static int send_request(Sockdiag *s, Table table, const SockRow *exact) {

@@ -45,9 +45,9 @@ typedef struct Dump {
 } Dump;
 
 /* Dumps one table and appends its rows (also those of an incomplete dump). `exact` restricts it, in the kernel, to the
- * sockets bound to exactly this address and port; its protocol must be the table's. Does not block beyond the kernel's
- * own work (and 1 s where a reply is late). An interrupted dump is tried once more. 0 with *ret filled, or a negative
- * errno that is about this process: -ENOMEM, -EMFILE, -EACCES ... from socket(2). */
+ * sockets bound to exactly this address, port and device; its protocol must be the table's. Does not block beyond the
+ * kernel's own work (and 1 s where a reply is late). An interrupted dump is tried once more. 0 with *ret filled, or a
+ * negative errno that is about this process: -ENOMEM, -EMFILE, -EACCES ... from socket(2). */
 int sockdiag_dump(Sockdiag *s, Table table, const SockRow *exact, SockRows *rows, Dump *ret);
 
 /* Fills device from ifindex ("if7" where the device is gone), in the namespace of the socket. */

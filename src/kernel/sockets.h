@@ -2,7 +2,7 @@
  *
  * It remembers what it returned, because a dump of the kernel is not atomic: under churn it misses sockets that are
  * there. An endpoint of the previous snapshot that a dump lacks is left out only after a second look that would have
- * shown it: a dump of its address and port alone that fits one message, or one of the whole table that does, or else
+ * shown it: a dump of its address, port and device alone, or one of the whole table that fits one message, or else
  * the union of three. The first snapshot is the union of three dumps. */
 #pragma once
 
