@@ -77,7 +77,7 @@ static int print_json(const json_t *answer) {
     return 0;
 }
 
-int run_accept(Cli *cli) {
+int command_accept(Cli *cli) {
     if (cli->all == (cli->n_arguments == 1)) return cli_usage("accept takes a TOKEN, a PORT or --all");
     json_t *arguments = NULL;
     char token[8];
@@ -108,7 +108,7 @@ int run_accept(Cli *cli) {
     return r < 0 ? cli_failed(r) : code;
 }
 
-int run_ack(Cli *cli) {
+int command_ack(Cli *cli) {
     char token[8];
     if (!token_read(cli->arguments[0], token)) return cli_usage("ack takes the token of an incident, as K7Q2");
     _cleanup_json_ json_t *answer = NULL;

@@ -49,7 +49,7 @@ static int print_grid(const Cli *cli, const json_t *endpoints) {
     return grid_print(grid, stdout, "");
 }
 
-int run_baseline(Cli *cli) {
+int command_baseline(Cli *cli) {
     if (strcmp(cli->arguments[0], "show") != 0) return cli_usage("usage: portwatch baseline show");
     _cleanup_(store_closep) Store *store = NULL;
     _cleanup_free_ char *reason = NULL;

@@ -52,7 +52,7 @@ static int print_json(const char *file, char *const *errors, char *const *warnin
     return 0;
 }
 
-int run_check_config(Cli *cli) {
+int command_check_config(Cli *cli) {
     const char *file = cli->n_arguments > 0 ? cli->arguments[0] : cli->config;
     _cleanup_(errors_free) char **errors = NULL;
     _cleanup_(rules_freep) Rules *rules = NULL;

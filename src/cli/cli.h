@@ -33,17 +33,17 @@ typedef struct Cli {
 } Cli;
 
 /* A subcommand: a row in main.c's table. Returns the exit code. */
-int run_accept(Cli *cli);
-int run_ack(Cli *cli);
-int run_baseline(Cli *cli);
-int run_check_config(Cli *cli);
-int run_diff(Cli *cli);
-int run_history(Cli *cli);
-int run_list(Cli *cli);
-int run_pause(Cli *cli);
-int run_resume(Cli *cli);
-int run_status(Cli *cli);
-int run_test(Cli *cli);
+int command_accept(Cli *cli);
+int command_ack(Cli *cli);
+int command_baseline(Cli *cli);
+int command_check_config(Cli *cli);
+int command_diff(Cli *cli);
+int command_history(Cli *cli);
+int command_list(Cli *cli);
+int command_pause(Cli *cli);
+int command_resume(Cli *cli);
+int command_status(Cli *cli);
+int command_test(Cli *cli);
 
 void colours_init(Colours *ret, bool wanted);
 /* "portwatch: ..." on standard error. */

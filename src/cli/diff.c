@@ -64,7 +64,7 @@ static int print_json(const Look *look, const json_t *list, bool told) {
     return 0;
 }
 
-int run_diff(Cli *cli) {
+int command_diff(Cli *cli) {
     _cleanup_free_ Port *ports = calloc(cli->n_arguments + 1, sizeof *ports);
     _cleanup_json_ json_t *list = json_array();
     if (!ports || !list) return cli_failed(-ENOMEM);

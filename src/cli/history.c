@@ -89,7 +89,7 @@ static int print_all(const Cli *cli, Store *store, HistoryFilter *filter, const 
     }
 }
 
-int run_history(Cli *cli) {
+int command_history(Cli *cli) {
     Port port;
     if (cli->n_arguments > 0 && !port_read(cli->arguments[0], &port)) return EXIT_USAGE;
     const Port *wanted = cli->n_arguments > 0 ? &port : NULL;

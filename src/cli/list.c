@@ -2,68 +2,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cli/look.h"
+#include "cli/marks.h"
 #include "cli/port.h"
 #include "notify/document.h"
 #include "notify/moment.h"
 #include "notify/phrase.h"
 #include "notify/rows.h"
-
-/* An endpoint of the snapshot against the baseline. */
-typedef struct Mark {
-    const View *view;
-    const char *word; /* NULL: there is no baseline */
-} Mark;
-
-static bool owners_expected(const Endpoint *known, const Endpoint *seen) {
-    for (size_t i = 0; known->n_owners > 0 && i < seen->n_owners; i++) {
-        bool found = false;
-        for (size_t k = 0; !found && k < known->n_owners; k++) found = owner_same(known->owners[k], seen->owners[i]);
-        if (!found) return false;
-    }
-    return true;
-}
-
-static const char *row_word(const Look *look, const View *view, const Endpoint *row, const Endpoints *expected) {
-    if (view->ignore || view->watch == WATCH_IGNORE) return "ignored";
-    if (look->state_reason) return NULL;
-    if (!view->decided) return "unknown";
-    switch (view->difference.change) {
-    case CHANGE_NONE:
-        return "match";
-    case CHANGE_OPENED: {
-        /* Of the ephemeral ports together only what is more than expected is new. */
-        const Endpoint *known = view->surface.port ? NULL : endpoints_find(expected, row);
-        return known && owners_expected(known, row) ? "match" : "new";
-    }
-    default:
-        break;
-    }
-    const Endpoint *known = endpoints_find(expected, row);
-    if (!known) return view->difference.change == CHANGE_ADDRESS ? "address" : "owner";
-    return owners_expected(known, row) && view->difference.change != CHANGE_OWNER ? "match"
-           : owners_expected(known, row) && known->n_owners > 0                   ? "match"
-                                                                                  : "owner";
-}
-
-/* Marks in the order of the snapshot's endpoints. */
-static int make_marks(const Look *look, Mark *marks) {
-    for (size_t i = 0; i < look->views.n; i++) {
-        const View *view = &look->views.items[i];
-        Endpoints expected = {0};
-        int r = difference_expected(&view->surface, view->rule, &view->baseline, &expected);
-        if (r >= 0) r = endpoints_sort(&expected);
-        if (r < 0) {
-            endpoints_done(&expected);
-            return r;
-        }
-        for (size_t k = 0; k < view->seen.n; k++)
-            marks[view->seen.items[k] - look->snapshot.endpoints.items] =
-                (Mark){view, row_word(look, view, view->seen.items[k], &expected)};
-        endpoints_done(&expected);
-    }
-    return 0;
-}
 
 static const char *word_colour(const Cli *cli, const char *word) {
     if (!word || strcmp(word, "ignored") == 0) return cli->colours.dim;
@@ -220,7 +164,7 @@ static int print_grid(const Cli *cli, const Look *look, const Port *port, const 
     return grid_print(rows, stdout, "");
 }
 
-int run_list(Cli *cli) {
+int command_list(Cli *cli) {
     Port port;
     if (cli->n_arguments > 0 && !port_read(cli->arguments[0], &port)) return EXIT_USAGE;
     const Port *wanted = cli->n_arguments > 0 ? &port : NULL;
@@ -229,7 +173,7 @@ int run_list(Cli *cli) {
     if (r < 0) return cli_failed(r);
     _cleanup_free_ Mark *marks = calloc(look.snapshot.endpoints.n + 1, sizeof *marks);
     _cleanup_json_ json_t *gone = NULL;
-    r = marks ? make_marks(&look, marks) : -ENOMEM;
+    r = marks ? marks_make(&look, marks) : -ENOMEM;
     if (r >= 0) r = missing(&look, wanted, &gone);
     bool complete = snapshot_complete(&look.snapshot);
     if (r >= 0 && cli->json)

@@ -64,19 +64,29 @@ static const char *server_of(const NotifierRule *rule) {
     return DEFAULT_SERVER;
 }
 
-static int add_note(char ***notes, const NotifierRule *rule, const Server *server) {
+static int add_note(char ***notes, const NotifierRule *rule) {
     char line[1024];
+    Server server;
+    if (!server_parse(server_of(rule), &server)) return 0;
     snprintf(line, sizeof line,
         "[notifier:%s] sends through a mail server on this host (%s, port %u), but nothing listens there: install one, "
         "or "
         "set server = smtp://HOST:PORT at %s:%u. Until then its messages wait.",
-        rule->name, server->host, server->port, rule->place.file ? rule->place.file : "", rule->place.line);
+        rule->name, server.host, server.port, rule->place.file ? rule->place.file : "", rule->place.line);
     return strv_append(notes, line);
 }
 
+bool mailserver_absent(const Snapshot *snapshot, const NotifierRule *rule) {
+    Server server;
+    if (strcmp(rule->plugin, "email") != 0 || !server_parse(server_of(rule), &server) || !is_loopback(&server))
+        return false;
+    if (!snapshot_decides(snapshot, PROTOCOL_TCP)) return false;
+    for (size_t i = 0; i < snapshot->endpoints.n; i++)
+        if (answers(&snapshot->endpoints.items[i], &server)) return false;
+    return true;
+}
+
 int report_note_notifiers(const Cli *cli, const Rules *rules, char ***notes) {
-    _cleanup_(snapshot_done) Snapshot snapshot = {0};
-    bool taken = false;
     if (rules->n_notifiers == 0) {
         char line[600];
         snprintf(line, sizeof line,
@@ -85,25 +95,15 @@ int report_note_notifiers(const Cli *cli, const Rules *rules, char ***notes) {
             cli->config);
         return strv_append(notes, line);
     }
-    for (size_t i = 0; i < rules->n_notifiers; i++) {
-        const NotifierRule *rule = &rules->notifiers[i];
-        Server server;
-        if (strcmp(rule->plugin, "email") != 0 || !server_parse(server_of(rule), &server) || !is_loopback(&server))
-            continue;
-        if (!taken) {
-            const KernelRoots roots = KERNEL_ROOTS_DEFAULT;
-            _cleanup_(sockets_freep) Sockets *sockets = NULL;
-            int r = sockets_new(&roots, NULL, &sockets);
-            if (r >= 0) r = sockets_take(sockets, &snapshot);
-            if (r < 0) return r;
-            taken = true;
-        }
-        if (!snapshot_decides(&snapshot, PROTOCOL_TCP)) break; /* then "nothing listens" would be a guess */
-        bool found = false;
-        for (size_t k = 0; !found && k < snapshot.endpoints.n; k++)
-            found = answers(&snapshot.endpoints.items[k], &server);
-        int r = found ? 0 : add_note(notes, rule, &server);
-        if (r < 0) return r;
-    }
-    return 0;
+    bool mail = false;
+    for (size_t i = 0; i < rules->n_notifiers; i++) mail = mail || strcmp(rules->notifiers[i].plugin, "email") == 0;
+    if (!mail) return 0;
+    const KernelRoots roots = KERNEL_ROOTS_DEFAULT;
+    _cleanup_(sockets_freep) Sockets *sockets = NULL;
+    _cleanup_(snapshot_done) Snapshot snapshot = {0};
+    int r = sockets_new(&roots, NULL, &sockets);
+    if (r >= 0) r = sockets_take(sockets, &snapshot);
+    for (size_t i = 0; i < rules->n_notifiers && r >= 0; i++)
+        if (mailserver_absent(&snapshot, &rules->notifiers[i])) r = add_note(notes, &rules->notifiers[i]);
+    return r < 0 ? r : 0;
 }

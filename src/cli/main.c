@@ -15,19 +15,19 @@ typedef struct Command {
 } Command;
 
 static const Command commands[] = {
-    {"status", "", "the daemon, what it sees, open incidents, every notifier", run_status, 0, 0, 0},
-    {"list", "[PORT]", "endpoints now, with owner, against the baseline", run_list, 0, 0, 1},
-    {"diff", "[PORT...]", "baseline against a fresh look, as - and + rows", run_diff, 0, 0, SIZE_MAX},
-    {"accept", "TOKEN|PORT|--all [--reason TEXT]", "makes what stands now the expected state", run_accept,
+    {"status", "", "the daemon, what it sees, open incidents, every notifier", command_status, 0, 0, 0},
+    {"list", "[PORT]", "endpoints now, with owner, against the baseline", command_list, 0, 0, 1},
+    {"diff", "[PORT...]", "baseline against a fresh look, as - and + rows", command_diff, 0, 0, SIZE_MAX},
+    {"accept", "TOKEN|PORT|--all [--reason TEXT]", "makes what stands now the expected state", command_accept,
         TAKES_ALL | TAKES_REASON, 0, 1},
-    {"ack", "TOKEN", "no more reminders for an incident", run_ack, 0, 1, 1},
-    {"pause", "DURATION [PORT]", "no alerts for a time; history goes on", run_pause, 0, 1, 2},
-    {"resume", "[PORT]", "ends a pause, or all of them", run_resume, 0, 0, 1},
-    {"baseline", "show", "what is expected", run_baseline, 0, 1, 1},
-    {"history", "[PORT] [--since T] [--follow]", "what was observed and what was told", run_history,
+    {"ack", "TOKEN", "no more reminders for an incident", command_ack, 0, 1, 1},
+    {"pause", "DURATION [PORT]", "no alerts for a time; history goes on", command_pause, 0, 1, 2},
+    {"resume", "[PORT]", "ends a pause, or all of them", command_resume, 0, 0, 1},
+    {"baseline", "show", "what is expected", command_baseline, 0, 1, 1},
+    {"history", "[PORT] [--since T] [--follow]", "what was observed and what was told", command_history,
         TAKES_SINCE | TAKES_FOLLOW, 0, 1},
-    {"test", "[NOTIFIER...]", "a test message through the daemon, waits for the answer", run_test, 0, 0, SIZE_MAX},
-    {"check-config", "[FILE]", "every mistake in the configuration", run_check_config, 0, 0, 1},
+    {"test", "[NOTIFIER...]", "a test message through the daemon, waits for the answer", command_test, 0, 0, SIZE_MAX},
+    {"check-config", "[FILE]", "every mistake in the configuration", command_check_config, 0, 0, 1},
 };
 
 static void help(FILE *out) {

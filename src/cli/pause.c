@@ -49,13 +49,13 @@ static int with_port(Cli *cli, const char *verb, size_t index, json_t *arguments
     return send_request(cli, verb, arguments, *name ? name : NULL);
 }
 
-int run_pause(Cli *cli) {
+int command_pause(Cli *cli) {
     int64_t duration;
     if (!duration_parse(cli->arguments[0], &duration) || duration <= 0)
         return cli_usage("pause takes a duration, as 30m, 2h or 1d");
     return with_port(cli, "pause", 1, json_pack("{sI}", "duration", (json_int_t)duration));
 }
 
-int run_resume(Cli *cli) {
+int command_resume(Cli *cli) {
     return with_port(cli, "resume", 0, json_object());
 }

@@ -77,7 +77,7 @@ static int open_and_read(const Cli *cli, Report *report) {
 }
 
 /* The worst of it all. */
-static int judge(const Report *report) {
+int report_judge(const Report *report) {
     if (report->running != 1 || report->store_reason) return EXIT_UNKNOWN;
     int code = EXIT_WELL;
     for (size_t i = 0; i < report->state.n_incidents; i++) {
@@ -114,7 +114,7 @@ int report_make(const Cli *cli, Report *ret) {
     if (r >= 0) r = open_and_read(cli, &report);
     if (r >= 0) r = add_notes(cli, &report);
     if (r < 0) return r;
-    report.exit_code = judge(&report);
+    report.exit_code = report_judge(&report);
     *ret = report;
     report = (Report){0};
     return 0;
@@ -131,7 +131,7 @@ char *report_incident(const Report *report, const Incident *incident) {
     return document ? phrase_summary(document) : NULL;
 }
 
-int run_status(Cli *cli) {
+int command_status(Cli *cli) {
     _cleanup_(report_done) Report report = {0};
     int r = report_make(cli, &report);
     if (r >= 0) r = cli->json ? report_print_json(&report) : report_print(cli, &report);

@@ -31,11 +31,16 @@ typedef struct Report {
 int report_make(const Cli *cli, Report *ret);
 void report_done(Report *report);
 
+/* The exit code of `status`. */
+int report_judge(const Report *report);
 /* Summary of an open incident in the words of its mail. Allocated; NULL: no memory. */
 char *report_incident(const Report *report, const Incident *incident);
 int report_print(const Cli *cli, const Report *report);
 int report_print_json(const Report *report);
 
+/* True if this notifier sends through a mail server on this host and, by the snapshot, nobody listens where it is said
+ * to be. False where that cannot be told. */
+bool mailserver_absent(const Snapshot *snapshot, const NotifierRule *rule);
 /* Adds notes about notifiers: none configured, or a mail server on loopback where nobody listens. Takes a snapshot
  * where that must be known. 0 or negative errno. */
 int report_note_notifiers(const Cli *cli, const Rules *rules, char ***notes);

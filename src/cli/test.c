@@ -37,7 +37,7 @@ static int print_results(const Cli *cli, const json_t *results) {
     return grid_print(grid, stdout, "");
 }
 
-int run_test(Cli *cli) {
+int command_test(Cli *cli) {
     json_t *names = json_array();
     for (size_t i = 0; names && i < cli->n_arguments; i++) {
         if (json_array_append_new(names, document_string(cli->arguments[i])) < 0) {

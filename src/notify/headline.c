@@ -122,6 +122,18 @@ static void put_ended(FILE *out, const json_t *data, const Sides *sides) {
 
 static void put_owner_change(FILE *out, bool still, const Sides *sides) {
     PhraseDetail detail = sides->diff.detail;
+    if (sides->ephemeral) {
+        /* One program's socket went, another's came: neither took the other's port. */
+        put_where(out, still ? " still open on " : " opened on ", sides->after, "");
+        put_owners(out, ": ", sides->after, detail);
+        put_owners(out, "; gone: ", sides->before, detail);
+        return;
+    }
+    if (json_array_size(sides->diff.plus) == 0) {
+        put_owners(out, still ? " still held by " : " held by ", sides->after, PHRASE_NAME);
+        fputs(", not by whom the configuration states", out);
+        return;
+    }
     put_owners(out, still ? " still held by " : " now held by ", sides->after, detail);
     if (phrase_has_owner(sides->before)) put_owners(out, ", was ", sides->before, detail);
 }

@@ -68,6 +68,13 @@ static void put_until_then(const Teller *t) {
 
 /* What was expected, said as the counterpart of what changed. */
 static void put_before(const Teller *t) {
+    bool stated = json_array_size(t->before) == 0 && !is(t->data, "change", "opened");
+    if (stated || (is(t->data, "change", "owner") && t->same_owners && json_array_size(t->after) > 0)) {
+        fputs(is(t->data, "change", "closed") ? "The configuration says that it must be open.\n"
+                                              : "The configuration states something else.\n",
+            t->out);
+        return;
+    }
     if (json_array_size(t->before) == 0) {
         fputs("Until then nothing was expected on this port.\n", t->out);
         return;
