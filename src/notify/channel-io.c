@@ -1,26 +1,22 @@
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "notify/channel-private.h"
+#include "notify/format.h"
 
 #define LINES_MAX 20
 #define OUTPUT_MAX ((size_t)16 << 10)
 #define ENDING_USEC 500000
 
 void channel_log(Channel *channel, const char *format, ...) {
-    _cleanup_free_ char *line = NULL;
     if (!channel->callbacks.log) return;
     va_list arguments;
     va_start(arguments, format);
-    int n = vasprintf(&line, format, arguments);
+    _cleanup_free_ char *line = format_list(format, arguments);
     va_end(arguments);
-    if (n < 0) {
-        line = NULL;
-        return;
-    }
+    if (!line) return;
     channel->callbacks.log(channel, line, channel->userdata);
 }
 

@@ -62,6 +62,6 @@ __attribute__((format(printf, 2, 3))) void channel_log(Channel *channel, const c
 /* channel.c, called by channel-io.c */
 
 /* A frame has come. -EBADMSG: it is none that fits. The channel may be gone when it returns 1. */
-int channel_frame(Channel *channel, const Frame *frame);
+int channel_frame(Channel *channel, Frame *frame);
 /* The child is of no more use: ends it and goes on. The channel may be gone afterwards. */
 void channel_broken(Channel *channel, const char *what);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "notify/channel-private.h"
+#include "notify/format.h"
 #include "notify/loader.h"
 
 #define DEADLINE_DEFAULT (60 * USEC_PER_SEC)
@@ -211,7 +212,7 @@ static int result_take(Channel *channel, const Frame *frame) {
     return 1;
 }
 
-int channel_frame(Channel *channel, const Frame *frame) {
+int channel_frame(Channel *channel, Frame *frame) {
     if (channel->state == CHANNEL_STARTING && frame->type == FRAME_HELLO) return hello_take(channel, frame);
     if (channel->state == CHANNEL_STARTING && frame->type == FRAME_BROKEN) {
         _cleanup_free_ char *reason = text_escape(frame->reason, strnlen(frame->reason, 1024));
@@ -219,7 +220,7 @@ int channel_frame(Channel *channel, const Frame *frame) {
         return 1;
     }
     if (channel->state == CHANNEL_CONFIGURING && frame->type == FRAME_CONFIGURED)
-        return configured_take(channel, (Frame *)frame);
+        return configured_take(channel, frame);
     if (channel->state == CHANNEL_DELIVERING && frame->type == FRAME_RESULT) return result_take(channel, frame);
     return -EBADMSG;
 }
@@ -247,7 +248,7 @@ static bool recipient_is_last(const Channel *channel) {
 }
 
 void channel_broken(Channel *channel, const char *what) {
-    _cleanup_free_ char *how = NULL, *reason = NULL;
+    _cleanup_free_ char *how = NULL;
     ChannelState state = channel->state;
     /* the list dies with the child */
     bool last = state == CHANNEL_DELIVERING && recipient_is_last(channel);
@@ -255,8 +256,8 @@ void channel_broken(Channel *channel, const char *what) {
     channel->state = CHANNEL_STOPPED;
     sd_event_source_set_enabled(channel->timer, SD_EVENT_OFF);
     crash_count(channel);
-    if (asprintf(&reason, "plugin %s %s", channel->rule->plugin, strcmp(what, "died") == 0 && how ? how : what) < 0)
-        reason = NULL;
+    const char *ended = strcmp(what, "died") == 0 && how ? how : what;
+    _cleanup_free_ char *reason = format_text("plugin %s %s", channel->rule->plugin, ended);
     channel_log(channel, "%s", reason ?: what);
     if (!channel->busy) return;
     if (state != CHANNEL_DELIVERING && state != CHANNEL_IDLE) {

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "core/cleanup.h"
+#include "notify/format.h"
 
 static int actions_fill(posix_spawn_file_actions_t *actions, int socket, int output) {
     int r = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0);
@@ -91,13 +92,11 @@ void child_end(Child *child, char **ret_how) {
             while (waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED) < 0 && errno == EINTR) {
             }
         }
-        if (ret_how && !killed && r == 0) {
-            int n = info.si_code == CLD_EXITED
-                        ? asprintf(ret_how, "exited with status %d", info.si_status)
-                        : asprintf(ret_how, "was killed by SIG%s (%s)", sigabbrev_np(info.si_status) ?: "?",
-                              sigdescr_np(info.si_status) ?: "unknown");
-            if (n < 0) *ret_how = NULL;
-        }
+        if (ret_how && !killed && r == 0)
+            *ret_how = info.si_code == CLD_EXITED
+                           ? format_text("exited with status %d", info.si_status)
+                           : format_text("was killed by SIG%s (%s)", sigabbrev_np(info.si_status) ?: "?",
+                                 sigdescr_np(info.si_status) ?: "unknown");
     }
     if (child->pidfd >= 0) close(child->pidfd);
     if (child->socket >= 0) close(child->socket);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "core/cleanup.h"
+#include "notify/format.h"
 #include "notify/frame.h"
 
 typedef const pw_plugin *(*Entry)(void);
@@ -78,6 +79,6 @@ const pw_plugin *loader_open(const char *name, int trusted_only, char **ret_reas
         }
     }
     if (!fault) return plugin;
-    if (asprintf(ret_reason, "plugin %s: %s", name, fault) < 0) *ret_reason = NULL;
+    *ret_reason = format_text("plugin %s: %s", name, fault);
     return NULL;
 }

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 
 #include "core/cleanup.h"
+#include "notify/format.h"
 
 /* Enough for libcurl, TLS and the largest message several times over. */
 #define DATA_MAX ((rlim_t)256 << 20)
@@ -78,11 +79,9 @@ static int user_leave_root(void) {
 }
 
 static int note(char ***missing, const char *wall, int error) {
-    _cleanup_free_ char *text = NULL;
-    if (asprintf(&text, "%s: %s", wall, error == -ENOSYS ? "this kernel has none" : strerror(-error)) < 0) {
-        text = NULL;
-        return -ENOMEM;
-    }
+    _cleanup_free_ char *text =
+        format_text("%s: %s", wall, error == -ENOSYS ? "this kernel has none" : strerror(-error));
+    if (!text) return -ENOMEM;
     return strv_append(missing, text);
 }
 

@@ -2,10 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "notify/format.h"
 #include "notify/utf8.h"
 
 static void strvp(char ***list) {
@@ -21,21 +21,15 @@ void resolved_done(Resolved *resolved) {
 
 __attribute__((format(printf, 5, 6))) static int complain(
     char ***errors, const NotifierRule *rule, const Place *place, const char *key, const char *format, ...) {
-    _cleanup_free_ char *reason = NULL, *line = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int r = vasprintf(&reason, format, arguments);
+    _cleanup_free_ char *reason = format_list(format, arguments);
     va_end(arguments);
-    if (r < 0) {
-        reason = NULL;
-        return -ENOMEM;
-    }
+    if (!reason) return -ENOMEM;
     if (!place || !place->file) place = &rule->place;
-    if (asprintf(&line, "%s:%u: [notifier:%s] %s%s%s", place->file ? place->file : "-", place->line, rule->name,
-            key ? key : "", key ? ": " : "", reason) < 0) {
-        line = NULL;
-        return -ENOMEM;
-    }
+    _cleanup_free_ char *line = format_text("%s:%u: [notifier:%s] %s%s%s", place->file ? place->file : "-", place->line,
+        rule->name, key ? key : "", key ? ": " : "", reason);
+    if (!line) return -ENOMEM;
     return strv_append(errors, line);
 }
 
@@ -149,15 +143,12 @@ static int value_take(const NotifierRule *rule, const Setting *setting, const Fr
         if (!credentials)
             return complain(errors, rule, place, setting->key,
                 "there are no credentials: set LoadCredential=%s:PATH in the unit", setting->value);
-        if (asprintf(&path, "%s/%s", credentials, setting->value) < 0) {
-            path = NULL;
-            return -ENOMEM;
-        }
+        path = format_text("%s/%s", credentials, setting->value);
     } else {
         if (setting->value[0] != '/') return complain(errors, rule, place, setting->key, "is not an absolute path");
         path = strdup(setting->value);
-        if (!path) return -ENOMEM;
     }
+    if (!path) return -ENOMEM;
     int r = file_read(path, &text);
     if (r == -ENOMEM) return r;
     if (r == 0 && !utf8_valid(text)) r = -EILSEQ;

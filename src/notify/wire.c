@@ -45,7 +45,9 @@ int wire_peek(const WireBuffer *buffer, const char **ret_payload, size_t *ret_le
 }
 
 void wire_drop(WireBuffer *buffer) {
+    if (buffer->length < WIRE_HEADER) return;
     size_t used = WIRE_HEADER + length_read(buffer->data);
+    if (used > buffer->length) used = buffer->length;
     buffer->length -= used;
     memmove(buffer->data, buffer->data + used, buffer->length);
     if (buffer->length == 0 && buffer->allocated > 65536) wire_done(buffer); /* a large message has passed */

@@ -1,12 +1,13 @@
 /* The email plugin: SMTP by libcurl. Each recipient has a transaction of its own, because libcurl drops all recipients
  * for one refused, or hides refusals. */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "mail.h"
-#include "transfer.h"
+#include "plugins/mail.h"
+#include "plugins/transfer.h"
 
 #define RECIPIENTS_MAX 100
 
@@ -39,45 +40,52 @@ static void email_release(void *instance) {
     free(email);
 }
 
-/* Adds the addresses of one "a@b, c@d" value. False: a fault was reported. */
-static bool recipients_add(Email *email, const pw_setting *setting, const pw_faults *faults) {
+static bool recipient_is_known(const Email *email, const char *address) {
+    for (char **t = email->to; t && *t; t++)
+        if (strcasecmp(*t, address) == 0) return true;
+    return false;
+}
+
+/* Takes the address over. */
+static bool recipient_append(Email *email, char *address) {
     size_t n = 0;
     while (email->to && email->to[n]) n++;
-    for (const char *p = setting->value;;) {
-        p += strspn(p, " \t");
-        size_t length = strcspn(p, ",");
-        size_t end = length;
-        while (end > 0 && isspace((unsigned char)p[end - 1])) end--;
-        char *address = strndup(p, end);
-        char **grown = address ? realloc(email->to, (n + 2) * sizeof(char *)) : NULL;
-        if (!grown) {
-            free(address);
-            fault_report(faults, "to", setting, "out of memory");
-            return false;
-        }
-        email->to = grown;
-        email->to[n] = NULL;
-        bool good = address_valid(address);
-        for (size_t i = 0; good && i < n; i++)
-            if (strcasecmp(email->to[i], address) == 0) {
-                fault_report(faults, "to", setting, "%s is given twice", address);
-                free(address);
-                return false;
-            }
-        if (!good || n >= RECIPIENTS_MAX) {
-            if (!good)
-                fault_report(faults, "to", setting, "\"%s\" is not an address like user@example.com", address);
-            else
-                fault_report(faults, "to", setting, "more than %d recipients", RECIPIENTS_MAX);
-            free(address);
-            return false;
-        }
-        email->to[n++] = address;
-        email->to[n] = NULL;
-        p += length;
-        if (*p != ',') return true;
-        p++;
+    char **grown = n < RECIPIENTS_MAX ? reallocarray(email->to, n + 2, sizeof(char *)) : NULL;
+    if (!grown) {
+        free(address);
+        return false;
     }
+    grown[n] = address;
+    grown[n + 1] = NULL;
+    email->to = grown;
+    return true;
+}
+
+/* Adds the addresses of one "a@b, c@d" value. False: a fault was reported. */
+static bool recipients_add(Email *email, const pw_setting *setting, const pw_faults *faults) {
+    const char *fault = NULL;
+    for (const char *p = setting->value; !fault; p++) {
+        p += strspn(p, " \t");
+        size_t length = strcspn(p, ","), end = length;
+        while (end > 0 && isspace((unsigned char)p[end - 1])) end--;
+        char address[256];
+        snprintf(address, sizeof(address), "%.*s", (int)(end < 255 ? end : 255), p);
+        char *copied = strdup(address);
+        if (!copied)
+            fault = "out of memory";
+        else if (!address_valid(copied))
+            fault = "is not an address like user@example.com";
+        else if (recipient_is_known(email, copied))
+            fault = "is given twice";
+        if (fault)
+            free(copied);
+        else if (!recipient_append(email, copied))
+            fault = "is one recipient too many";
+        if (fault) fault_report(faults, "to", setting, "\"%s\" %s", address, fault);
+        p += length;
+        if (*p != ',') break;
+    }
+    return !fault;
 }
 
 /* Checks the server's URL. Sets whether it is smtps and whether it is this host. */

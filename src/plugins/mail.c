@@ -1,4 +1,4 @@
-#include "mail.h"
+#include "plugins/mail.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,7 +172,7 @@ static void date_write(FILE *out, int64_t usec) {
 
 static void message_id_write(FILE *out, const char *id, const char *host) {
     fputc('<', out);
-    for (size_t i = 0; id[i] && i < 64; i++) fputc(domain_char(id[i]) ? id[i] : '-', out);
+    for (size_t i = 0; i < 64 && id[i]; i++) fputc(domain_char(id[i]) ? id[i] : '-', out);
     fputc('@', out);
     size_t n = 0;
     /* a domain in a Message-ID is a dot-atom: no dot at the ends, none doubled */

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "plugin.h"
+#include "plugins/plugin.h"
 
 /* A new string, or NULL where memory is short. `from` and `to` (ends with NULL) must pass address_valid. */
 char *mail_form(const pw_message *message, const char *from, const char *const *to);

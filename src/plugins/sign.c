@@ -1,4 +1,4 @@
-#include "sign.h"
+#include "plugins/sign.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

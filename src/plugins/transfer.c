@@ -1,4 +1,4 @@
-#include "transfer.h"
+#include "plugins/transfer.h"
 
 #include <arpa/inet.h>
 #include <stdarg.h>

@@ -5,7 +5,7 @@
 #include <curl/curl.h>
 #include <stdbool.h>
 
-#include "plugin.h"
+#include "plugins/plugin.h"
 
 /* The value of the first setting of that key, or NULL. */
 const char *setting_get(const pw_setting *settings, size_t n_settings, const char *key);

@@ -7,8 +7,8 @@
 #include <strings.h>
 #include <time.h>
 
-#include "sign.h"
-#include "transfer.h"
+#include "plugins/sign.h"
+#include "plugins/transfer.h"
 
 #define ANSWER_MAX (64 * 1024)
 #define HEADERS_MAX 32

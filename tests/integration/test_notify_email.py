@@ -170,7 +170,7 @@ CHECKS = [
     ({"from": "me"}, "3: [notifier:drive] from: is not an address like portwatch@example.com"),
     ({"to": "a@b, c"}, '4: [notifier:drive] to: "c" is not an address like user@example.com'),
     ({"to": "a@b,, c@d"}, '4: [notifier:drive] to: "" is not an address like user@example.com'),
-    ({"to": "a@b, A@B"}, "4: [notifier:drive] to: A@B is given twice"),
+    ({"to": "a@b, A@B"}, '4: [notifier:drive] to: "A@B" is given twice'),
     ({"starttls": "try"}, "5: [notifier:drive] starttls: is neither no nor required"),
     ({"server": "smtps://x", "starttls": "required"}, "5: [notifier:drive] starttls: an smtps:// server is encrypted"),
     ({"username": "u"}, "5: [notifier:drive] username: needs password, password_file or credential"),

@@ -1,18 +1,22 @@
 """Plugins of third parties: one that works, one that tries every door, and many that are broken."""
 
+import ctypes
 import os
 import pathlib
+import platform
 import pwd
 import re
 import shutil
+import signal
 import socket
+import struct
 import subprocess
 import threading
 
 import pytest
 
 from notifydriver import driver  # noqa: F401
-from servers import HttpServer, ca  # noqa: F401
+from servers import HttpServer, ca, wait_for  # noqa: F401
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / "plugins"
 HEADER = pathlib.Path(__file__).resolve().parents[2] / "src/plugins/plugin.h"
@@ -169,3 +173,54 @@ def test_the_child_ends_when_idle_and_is_small(driver, ca):
             assert rss["RssAnon:"] < 5 * 1024, rss
         run = driver.run("webhook", good, "--idle", 200, "--linger", 800)
         assert "rss none" in run.lines
+
+
+def without_landlock():
+    """Makes landlock_create_ruleset fail as it does in a kernel without it."""
+    def instruction(code, jump_true, jump_false, k):
+        return struct.pack("HBBI", code, jump_true, jump_false, k)
+
+    program = (instruction(0x20, 0, 0, 0) + instruction(0x15, 0, 1, 444) + instruction(0x06, 0, 0, 0x00050000 | 38) +
+               instruction(0x06, 0, 0, 0x7FFF0000))
+    buffer = ctypes.create_string_buffer(program, len(program))
+    filters = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, filters, 0, 0):
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="the number of the call is not known here")
+def test_without_landlock_the_other_walls_stand_and_it_is_said(driver):
+    run = driver.run("hostile", preexec_fn=without_landlock)
+    assert run.missing == ["started [landlock: this kernel has none]"]
+    found = run.only.reason.split("open: ", 1)[1]
+    # files that anybody may read are open then; everything that seccomp and the uid shut stays shut
+    assert all(door.startswith(("read /etc/passwd", "read /tmp", "read /proc/self", "write /dev/null", "write /tmp",
+                                "write /dev/shm", "inherited")) for door in found.split("; ")), found
+    for path in ("/tmp/portwatch-hostile", "/dev/shm/portwatch-hostile"):
+        pathlib.Path(path).unlink(missing_ok=True)
+
+
+def children_of(pid):
+    return [int(c) for c in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_the_child_dies_with_its_parent(driver):
+    """A hung plugin does not see the end of its socket."""
+    process = subprocess.Popen(driver.command("hang"), stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"started\n"
+        [child] = children_of(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert wait_for(lambda: not pathlib.Path(f"/proc/{child}").exists() or
+                        "State:\tZ" in pathlib.Path(f"/proc/{child}/status").read_text(), 5)
+    finally:
+        process.kill()
+        process.stdout.close()
+
+
+def test_an_ordinary_user_can_run_it(driver):
+    with HttpServer() as server:
+        run = driver.run("webhook", {"url": server.url}, user=65534, group=65534, extra_groups=[])
+    assert run.only.outcome == "delivered" and not run.missing
