@@ -27,63 +27,111 @@ void state_done(State *state) {
     memset(state, 0, sizeof *state);
 }
 
-static void baseline_remove(Endpoints *baseline, const Endpoints *rows) {
-    for (size_t i = 0; i < rows->n; i++) {
-        const Endpoint *found = endpoints_find(baseline, &rows->items[i]);
-        if (!found) continue;
-        size_t at = (size_t)(found - baseline->items);
-        endpoint_done(&baseline->items[at]);
-        memmove(&baseline->items[at], &baseline->items[at + 1], (baseline->n - at - 1) * sizeof *baseline->items);
-        baseline->n--;
-    }
+static int compare_keys(const void *a, const void *b) {
+    const Endpoint *const *x = a, *const *y = b;
+    return endpoint_compare(*x, *y);
 }
 
-static int apply_baseline(Endpoints *baseline, BaselineChange *change) {
-    baseline_remove(baseline, &change->before);
-    baseline_remove(baseline, &change->after);
-    for (size_t i = 0; i < change->after.n; i++) {
-        int r = endpoints_take(baseline, &change->after.items[i]);
-        if (r < 0) return r;
+/* All of a decision's changes at once: tens of thousands of rows may go and come. */
+static int apply_baseline(Endpoints *baseline, const Decision *decision) {
+    size_t n = 0, kept = 0;
+    for (size_t i = 0; i < decision->n_baseline; i++)
+        n += decision->baseline[i].before.n + decision->baseline[i].after.n;
+    if (n == 0) return 0;
+    _cleanup_free_ const Endpoint **gone = malloc(n * sizeof *gone);
+    if (!gone) return -ENOMEM;
+    n = 0;
+    for (size_t i = 0; i < decision->n_baseline; i++) {
+        const Endpoints *before = &decision->baseline[i].before, *after = &decision->baseline[i].after;
+        for (size_t k = 0; k < before->n; k++) gone[n++] = &before->items[k];
+        for (size_t k = 0; k < after->n; k++) gone[n++] = &after->items[k];
     }
+    qsort(gone, n, sizeof *gone, compare_keys);
+    for (size_t i = 0; i < baseline->n; i++) {
+        const Endpoint *e = &baseline->items[i];
+        if (bsearch(&e, gone, n, sizeof *gone, compare_keys))
+            endpoint_done(&baseline->items[i]);
+        else
+            baseline->items[kept++] = baseline->items[i];
+    }
+    baseline->n = kept;
+    for (size_t i = 0; i < decision->n_baseline; i++)
+        for (size_t k = 0; k < decision->baseline[i].after.n; k++) {
+            int r = endpoints_take(baseline, &decision->baseline[i].after.items[k]);
+            if (r < 0) return r;
+        }
     return endpoints_sort(baseline);
 }
 
-static int apply_incident(State *state, Incident *incident) {
-    size_t at = 0;
-    while (at < state->n_incidents && strcmp(state->incidents[at].id, incident->id) != 0) at++;
-    bool open = incident->state == INCIDENT_OPEN;
-    if (at < state->n_incidents) {
-        incident_done(&state->incidents[at]);
-        state->incidents[at] = open ? *incident : state->incidents[--state->n_incidents];
-    } else if (open) {
-        Incident *longer = reallocarray(state->incidents, state->n_incidents + 1, sizeof *longer);
-        if (!longer) return -ENOMEM;
-        longer[state->n_incidents++] = *incident;
-        state->incidents = longer;
+/* A stored incident by id. */
+typedef struct Slot {
+    char id[UUID_TEXT_MAX];
+    size_t at;
+} Slot;
+
+static int compare_slots(const void *a, const void *b) {
+    return strcmp(((const Slot *)a)->id, ((const Slot *)b)->id);
+}
+
+/* Takes the incident in the place of the one with its id, or as a new one. There is room. */
+static void put_incident(State *state, Slot *slots, size_t n_slots, Incident *incident) {
+    Slot key = {0};
+    memcpy(key.id, incident->id, sizeof key.id);
+    const Slot *found = n_slots ? bsearch(&key, slots, n_slots, sizeof key, compare_slots) : NULL;
+    if (!found && incident->state != INCIDENT_OPEN) return;
+    Incident *to = &state->incidents[found ? found->at : state->n_incidents++];
+    if (found) incident_done(to);
+    *to = *incident;
+    memset(incident, 0, sizeof *incident);
+}
+
+static int apply_incidents(State *state, Decision *decision) {
+    size_t n_slots = state->n_incidents, kept = 0, most = n_slots + decision->n_events + decision->n_updates;
+    if (decision->n_events + decision->n_updates == 0) return 0;
+    _cleanup_free_ Slot *slots = malloc((n_slots + 1) * sizeof *slots);
+    Incident *longer = slots ? reallocarray(state->incidents, most, sizeof *longer) : NULL;
+    if (!longer) return -ENOMEM;
+    state->incidents = longer;
+    for (size_t i = 0; i < n_slots; i++) {
+        memcpy(slots[i].id, longer[i].id, sizeof slots[i].id);
+        slots[i].at = i;
     }
-    if (open)
-        memset(incident, 0, sizeof *incident);
+    qsort(slots, n_slots, sizeof *slots, compare_slots);
+    for (size_t i = 0; i < decision->n_events; i++)
+        if (decision->events[i].has_incident) put_incident(state, slots, n_slots, &decision->events[i].incident);
+    for (size_t i = 0; i < decision->n_updates; i++) put_incident(state, slots, n_slots, &decision->updates[i]);
+    for (size_t i = 0; i < state->n_incidents; i++) {
+        if (longer[i].state == INCIDENT_OPEN)
+            longer[kept++] = longer[i];
+        else
+            incident_done(&longer[i]);
+    }
+    state->n_incidents = kept;
     return 0;
 }
 
-/* Somebody accepted what was settling: it has come to rest. */
-static void forget_settling(State *state, const Surface *surface) {
+static int compare_changes(const void *a, const void *b) {
+    const BaselineChange *x = a, *y = b;
+    return surface_compare(&x->surface, &y->surface);
+}
+
+/* What somebody accepted has come to rest. A decision's changes are in the order of their surfaces. */
+static void forget_settling(State *state, const Decision *decision) {
     size_t kept = 0;
-    for (size_t i = 0; i < state->n_settling; i++)
-        if (surface_compare(&state->settling[i].surface, surface) != 0) state->settling[kept++] = state->settling[i];
+    if (decision->n_baseline == 0) return;
+    for (size_t i = 0; i < state->n_settling; i++) {
+        BaselineChange key = {.surface = state->settling[i].surface};
+        if (!bsearch(&key, decision->baseline, decision->n_baseline, sizeof key, compare_changes))
+            state->settling[kept++] = state->settling[i];
+    }
     state->n_settling = kept;
 }
 
 static int apply_committed(State *state, Decision *decision) {
-    int r = 0;
     state->learned = state->learned || decision->learned;
-    for (size_t i = 0; i < decision->n_baseline && !decision->steps; i++)
-        forget_settling(state, &decision->baseline[i].surface);
-    for (size_t i = 0; i < decision->n_baseline && r >= 0; i++)
-        r = apply_baseline(&state->baseline, &decision->baseline[i]);
-    for (size_t i = 0; i < decision->n_events && r >= 0; i++)
-        if (decision->events[i].has_incident) r = apply_incident(state, &decision->events[i].incident);
-    for (size_t i = 0; i < decision->n_updates && r >= 0; i++) r = apply_incident(state, &decision->updates[i]);
+    if (!decision->steps) forget_settling(state, decision);
+    int r = apply_baseline(&state->baseline, decision);
+    if (r >= 0) r = apply_incidents(state, decision);
     if (decision->pauses_changed) {
         free(state->pauses);
         state->pauses = TAKE_PTR(decision->pauses);

@@ -18,6 +18,8 @@ int decision_move_baseline(Decision *decision, const View *view, const Now *now,
 int decision_learn(Decision *decision, const View *view, const Now *now);
 int decision_copy_pauses(Decision *decision, const State *state);
 
+/* The endpoint's owners become those of `from`. */
+int endpoint_share_owners(Endpoint *endpoint, const Endpoint *from);
 int rows_copy(const Rows *rows, Endpoints *ret);
 /* Rows that borrow from a list; the caller frees items. */
 int rows_borrow(const Endpoints *list, Rows *ret);

@@ -27,8 +27,12 @@ int surface_compare(const Surface *a, const Surface *b) {
 }
 
 static const char *const change_names[CHANGE_MAX] = {
-    [CHANGE_NONE] = "none",       [CHANGE_CLOSED] = "closed", [CHANGE_OPENED] = "opened",
-    [CHANGE_ADDRESS] = "address", [CHANGE_OWNER] = "owner",   [CHANGE_BLIND] = "blind",
+    [CHANGE_NONE] = "none",
+    [CHANGE_CLOSED] = "closed",
+    [CHANGE_OPENED] = "opened",
+    [CHANGE_ADDRESS] = "address",
+    [CHANGE_OWNER] = "owner",
+    [CHANGE_BLIND] = "blind",
 };
 
 const char *change_name(Change change) {
@@ -97,8 +101,9 @@ static bool owner_expected(const PortRule *rule, const Endpoint *const *expected
 static bool owners_expected(
     const PortRule *rule, const Rows *baseline, const Endpoint *expected, const Endpoint *seen) {
     for (size_t o = 0; o < seen->n_owners; o++) {
-        bool fine = expected ? owner_expected(rule, &expected, 1, seen->owners[o])
-                             : owner_expected(rule, (const Endpoint *const *)baseline->items, baseline->n, seen->owners[o]);
+        bool fine = expected
+                        ? owner_expected(rule, &expected, 1, seen->owners[o])
+                        : owner_expected(rule, (const Endpoint *const *)baseline->items, baseline->n, seen->owners[o]);
         if (!fine) return false;
     }
     return true;
@@ -109,7 +114,8 @@ static bool owners_certain(const Endpoint *expected, const Endpoint *seen) {
     for (size_t s = 0; s < seen->n_owners; s++) {
         bool found = false;
         for (size_t e = 0; e < expected->n_owners && !found; e++)
-            found = expected->owners[e]->exe && seen->owners[s]->exe && owner_same(expected->owners[e], seen->owners[s]);
+            found =
+                expected->owners[e]->exe && seen->owners[s]->exe && owner_same(expected->owners[e], seen->owners[s]);
         if (!found) return false;
     }
     return seen->n_owners > 0;
@@ -189,7 +195,8 @@ static void merge(const PortRule *rule, const Rows *baseline, Answers *expected,
             bool fine = false;
             for (size_t j = e; j < e_end && !fine; j++) {
                 fine = owners_expected(rule, baseline, expected->items[j].endpoint, seen->items[i].endpoint);
-                if (fine && knows_better(baseline, expected->items[j].endpoint, seen->items[i].endpoint)) tally->better++;
+                if (fine && knows_better(baseline, expected->items[j].endpoint, seen->items[i].endpoint))
+                    tally->better++;
             }
             if (!fine) tally->owner++;
         }
@@ -198,7 +205,8 @@ static void merge(const PortRule *rule, const Rows *baseline, Answers *expected,
     }
 }
 
-static void verdict(const PortRule *rule, const Answers *expected, const Answers *seen, const Tally *tally, Difference *ret) {
+static void verdict(
+    const PortRule *rule, const Answers *expected, const Answers *seen, const Tally *tally, Difference *ret) {
     if (expected->n == 0 && seen->n == 0) return;
     /* What is link-local joins and goes without a word, so nothing else counts as having been there before. */
     bool before = rule ? expected->n > 0 : !answers_link_local(expected);
@@ -278,8 +286,11 @@ int difference_make(
 
 static int add_stated(const Surface *surface, const PortRule *rule, const Rows *baseline, Endpoints *list) {
     for (size_t i = 0; i < rule->n_addresses; i++) {
-        Endpoint e = {
-            .protocol = surface->protocol, .port = surface->port, .address = rule->addresses[i], .v6only = true, .count = 1};
+        Endpoint e = {.protocol = surface->protocol,
+            .port = surface->port,
+            .address = rule->addresses[i],
+            .v6only = true,
+            .count = 1};
         for (size_t b = 0; b < baseline->n; b++)
             for (size_t o = 0; o < baseline->items[b]->n_owners; o++)
                 if (endpoint_add_owner(&e, baseline->items[b]->owners[o]) < 0) {

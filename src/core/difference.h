@@ -18,6 +18,10 @@ typedef struct Surface {
 char *surface_format(const Surface *surface, char buffer[static SURFACE_TEXT_MAX]);
 /* "tcp/443": for JSON subjects. */
 char *surface_subject(const Surface *surface, char buffer[static SURFACE_TEXT_MAX]);
+/* The ephemeral UDP ports: history only. */
+static inline bool surface_of_clients(const Surface *surface) {
+    return surface->port == 0 && surface->protocol != PROTOCOL_TCP;
+}
 int surface_compare(const Surface *a, const Surface *b);
 
 typedef enum Change {

@@ -147,7 +147,9 @@ char *owner_unit_kind(const char *unit) {
     }
     for (size_t i = 0; i < ELEMENTSOF(containers); i++) {
         size_t p = strlen(containers[i]);
-        if (strncmp(unit, containers[i], p) != 0 || strspn(unit + p, "0123456789abcdef") < 12) continue;
+        if (strncmp(unit, containers[i], p) != 0) continue;
+        size_t id = strspn(unit + p, "0123456789abcdef");
+        if (id < 12 || strcmp(unit + p + id, ".scope") != 0) continue;
         char *kind = strdup(unit);
         if (kind) strcpy(kind + p - 1, ".scope");
         return kind;

@@ -26,6 +26,8 @@ typedef struct Settling {
     bool closed; /* nothing of the told state is there */
     bool was_closed; /* at any time since start */
     unsigned snapshots; /* that differed since start */
+    bool owner; /* nothing but owners differs: a look that does not see them says nothing */
+    int64_t last; /* boottime: last snapshot that differed */
 } Settling;
 
 typedef struct Pause {
@@ -46,7 +48,8 @@ typedef struct State {
     Settling *settling;
     size_t n_settling;
     int64_t last_step; /* boottime; 0: none yet */
-    unsigned incomplete_runs; /* snapshots in a row in which some table was incomplete */
+    unsigned incomplete_runs; /* snapshots in a row in which some table was incomplete; while blind, how many complete ones
+                                 it takes to see again */
 } State;
 
 void state_done(State *state);
@@ -72,6 +75,8 @@ typedef struct Decision {
     bool pauses_changed;
     bool learned; /* first learning ends with this decision */
     /* memory only */
+    size_t n_observed; /* transitions that nobody is told of */
+    size_t n_counted, counted_at; /* those beyond ENGINE_TRANSITIONS_MAX, and the line that counts them */
     bool steps; /* made by engine_step: the timers below replace the state's */
     Settling *settling;
     size_t n_settling;

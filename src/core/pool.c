@@ -76,9 +76,10 @@ static void match_exactly(Groups *expected, Groups *seen) {
 
 /* Within one address: those of whom not everything is known, against whoever is left. */
 static void match_loosely(Group *expected, size_t n_expected, Group *seen, size_t n_seen, bool known) {
-    for (size_t s = 0; s < n_seen; s++) {
+    /* From the end: those of whom nothing is known sort first and take what is left over. */
+    for (size_t s = n_seen; s-- > 0;) {
         if (seen[s].known != known || !seen[s].left) continue;
-        for (size_t e = 0; e < n_expected && seen[s].left; e++)
+        for (size_t e = n_expected; e-- > 0 && seen[s].left;)
             if (expected[e].left && !(known && expected[e].known) &&
                 owners_pass(expected[e].answer->endpoint, seen[s].answer->endpoint))
                 take(&expected[e], &seen[s]);

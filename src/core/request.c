@@ -2,7 +2,52 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/answers.h"
 #include "core/step.h"
+
+#define PAUSE_MAX (10 * 365 * 86400 * USEC_PER_SEC)
+
+/* Has the port left what was told? */
+static int compare_told(const View *view, const Incident *incident, bool *ret_moved) {
+    Rows told = {0};
+    Difference moved;
+    int r = rows_borrow(&incident->told, &told);
+    if (r >= 0) r = difference_make(&view->surface, NULL, &told, &view->seen, &moved);
+    free(told.items);
+    if (r >= 0) *ret_moved = moved.change != CHANGE_NONE;
+    return r;
+}
+
+/* What is there, with the owners that were told where fewer can be seen at this moment. */
+static int told_rows(const View *view, const Incident *incident, Endpoints *ret) {
+    Endpoints list = {0};
+    int r = rows_copy(&view->seen, &list);
+    for (size_t i = 0; i < list.n && r >= 0; i++) {
+        Endpoint *e = &list.items[i];
+        const Endpoint *told = endpoints_find(&incident->told, e);
+        if (told && (told->n_owners > e->n_owners || owners_known_better(e, told))) r = endpoint_share_owners(e, told);
+    }
+    if (r < 0)
+        endpoints_done(&list);
+    else
+        *ret = list;
+    return r;
+}
+
+static int move_baseline(Step *step, const View *view, const Incident *incident) {
+    bool moved = true;
+    int r = incident ? compare_told(view, incident, &moved) : 0;
+    if (r < 0) return r;
+    if (moved) return decision_move_baseline(step->out, view, step->now, false);
+    _cleanup_(endpoints_done) Endpoints list = {0};
+    View told = *view;
+    r = told_rows(view, incident, &list);
+    if (r >= 0) r = rows_borrow(&list, &told.seen);
+    if (r < 0) return r;
+    r = decision_move_baseline(step->out, &told, step->now, false);
+    free(told.seen.items);
+    return r;
+}
 
 static int accept_view(Step *step, const View *view, const Incident *incident, const Acceptance *a, Surface *ret_at) {
     if (ret_at) *ret_at = view->surface;
@@ -17,7 +62,7 @@ static int accept_view(Step *step, const View *view, const Incident *incident, c
     if (!escaped) return -ENOMEM;
     r = decision_add_transition(step->out, TRANSITION_ACCEPTED, step->now, &view->surface, view->difference.change,
         &view->baseline, &view->seen, incident ? incident->token : NULL, escaped);
-    if (r >= 0) r = decision_move_baseline(step->out, view, step->now, false);
+    if (r >= 0) r = move_baseline(step, view, incident);
     if (r >= 0 && incident)
         r = step_tell_resolved(step, view, incident, ENDING_ACCEPTED, step->now->realtime, a->by, a->reason);
     return r;
@@ -29,20 +74,16 @@ static int accept_token(Step *step, const Views *views, const Acceptance *a, Sur
     if (incident->aspect == ASPECT_SELF) return REQUEST_SELF;
     const View *view = views_find(views, &incident->surface);
     if (!view) return REQUEST_UNSEEN;
-    Rows told = {0};
-    Difference moved;
-    int r = rows_borrow(&incident->told, &told);
-    if (r >= 0) r = difference_make(&view->surface, NULL, &told, &view->seen, &moved);
-    free(told.items);
-    if (r < 0) return r;
     if (ret_at) *ret_at = view->surface;
     if (!view->decided) return REQUEST_UNSEEN;
-    if (moved.change != CHANGE_NONE) return REQUEST_MOVED;
-    return accept_view(step, view, incident, a, ret_at);
+    bool moved;
+    int r = compare_told(view, incident, &moved);
+    if (r < 0) return r;
+    return moved ? REQUEST_MOVED : accept_view(step, view, incident, a, ret_at);
 }
 
 static int accept_surface(Step *step, const View *view, const Acceptance *a, Surface *ret_at) {
-    const Incident *incident = state_incident_at(step->state, &view->surface);
+    const Incident *incident = step_incident(step, &view->surface);
     if (!view->decided && view->difference.change != CHANGE_NONE) return REQUEST_UNSEEN;
     if (view->difference.change == CHANGE_NONE && !incident) return REQUEST_NOTHING;
     return accept_view(step, view, incident, a, ret_at);
@@ -51,7 +92,7 @@ static int accept_surface(Step *step, const View *view, const Acceptance *a, Sur
 static int accept_all(Step *step, const Views *views, const Acceptance *a, Surface *ret_at) {
     int result = REQUEST_NOTHING;
     for (size_t i = 0; i < views->n; i++) {
-        if (views->items[i].ignore) continue;
+        if (views->items[i].ignore || surface_of_clients(&views->items[i].surface)) continue;
         int r = accept_surface(step, &views->items[i], a, ret_at);
         if (r < 0) return r;
         /* What can be accepted is; what cannot is said of the rest. */
@@ -64,14 +105,15 @@ static int accept_all(Step *step, const Views *views, const Acceptance *a, Surfa
 int engine_accept(const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now,
     const Acceptance *acceptance, Decision *ret, Surface *ret_at) {
     *ret = (Decision){.next_look = INT64_MAX};
-    Step step = {.rules = rules, .state = state, .snapshot = snapshot, .now = now, .out = ret};
+    _cleanup_(step_done) Step step = {.rules = rules, .state = state, .snapshot = snapshot, .now = now, .out = ret};
     _cleanup_free_ Surface *more = malloc((state->n_incidents + 1) * sizeof *more);
     if (!more) return -ENOMEM;
     size_t n = 0;
     for (size_t i = 0; i < state->n_incidents; i++)
         if (state->incidents[i].aspect == ASPECT_SURFACE) more[n++] = state->incidents[i].surface;
     _cleanup_(views_done) Views views = {0};
-    int r = views_make(rules, &state->baseline, snapshot, more, n, &views);
+    int r = step_init(&step);
+    if (r >= 0) r = views_make(rules, &state->baseline, snapshot, more, n, &views);
     if (r < 0) return r;
     if (acceptance->token)
         r = accept_token(&step, &views, acceptance, ret_at);
@@ -114,6 +156,7 @@ int engine_pause(
     *ret = (Decision){.next_look = INT64_MAX};
     int r = decision_copy_pauses(ret, state);
     if (r < 0) return r;
+    duration = earlier_of(duration, PAUSE_MAX);
     size_t at = 0;
     while (at < ret->n_pauses && !pause_is(&ret->pauses[at], surface)) at++;
     if (at == ret->n_pauses) ret->n_pauses++;
@@ -134,8 +177,7 @@ int engine_resume(const State *state, const Now *now, const Surface *surface, co
     int r = decision_copy_pauses(ret, state);
     if (r < 0) return r;
     size_t kept = 0;
-    for (size_t i = 0; i < ret->n_pauses; i++)
-        /* Without a port every pause ends. */
+    for (size_t i = 0; i < ret->n_pauses; i++) /* Without a port every pause ends. */
         if (surface && !pause_is(&ret->pauses[i], surface)) ret->pauses[kept++] = ret->pauses[i];
     if (kept == ret->n_pauses) {
         decision_done(ret);

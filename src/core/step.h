@@ -8,9 +8,20 @@ typedef struct Step {
     const State *state;
     const Snapshot *snapshot;
     const Now *now;
-    bool gap; /* too long since the last step to say that a difference lasted */
+    int64_t patience; /* without a look for longer nobody can say that a difference lasted */
+    bool gap;         /* that long since the last step */
     Decision *out;
+    const Incident **incidents; /* the state's, by surface */
+    size_t n_incidents;
 } Step;
+
+/* Fills the index of incidents. */
+int step_init(Step *step);
+void step_done(Step *step);
+/* The open incident of a surface, or NULL. */
+const Incident *step_incident(const Step *step, const Surface *surface);
+/* What is settling there, or NULL. */
+const Settling *step_settling(const Step *step, const View *view);
 
 static inline int64_t later_of(int64_t a, int64_t b) {
     return a > b ? a : b;
@@ -20,14 +31,24 @@ static inline int64_t earlier_of(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+/* The daemon is to look again at this time (boottime) at the latest. */
+static inline void step_look_at(Step *step, int64_t boottime) {
+    step->out->next_look = earlier_of(step->out->next_look, boottime);
+}
+
+/* First learning, and portwatch's own incident. */
+int step_learn(Step *step);
+int step_blind(Step *step);
+
 /* Realtime end of the pause that covers this surface, 0: none. */
 int64_t step_paused_until(const Step *step, const Surface *surface);
 
 /* The event, its line of history and the incident as it stands after it, for the view's difference: opened, or with
- * `old` changed. `seen`: realtime microseconds at which it was first seen. With baseline = rolling the baseline moves. */
+ * `old` changed. `seen`: realtime microseconds at which it was first seen. With baseline = rolling the baseline moves.
+ */
 int step_tell_difference(Step *step, const View *view, const Incident *old, int64_t seen);
 /* `by` and `reason` (NULL: nobody's) with ENDING_ACCEPTED. */
-int step_tell_resolved(Step *step, const View *view, const Incident *old, Ending ending, int64_t seen, const char *by,
-    const char *reason);
+int step_tell_resolved(
+    Step *step, const View *view, const Incident *old, Ending ending, int64_t seen, const char *by, const char *reason);
 /* A reminder of an open incident, where one is due. */
 int step_remind(Step *step, const View *view, const Incident *old);

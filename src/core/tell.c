@@ -5,18 +5,8 @@
 
 #define REMIND_STEP_MAX (7 * 86400 * USEC_PER_SEC)
 
-int64_t step_paused_until(const Step *step, const Surface *surface) {
-    int64_t until = 0;
-    for (size_t i = 0; i < step->state->n_pauses; i++) {
-        const Pause *p = &step->state->pauses[i];
-        if (p->until > step->now->realtime && (p->all || surface_compare(&p->surface, surface) == 0))
-            until = later_of(until, p->until);
-    }
-    return until;
-}
-
 static int64_t remind_of(const Step *step, const PortRule *rule) {
-    return rule ? rule->remind : step->rules->remind;
+    return earlier_of(rule ? rule->remind : step->rules->remind, REMIND_STEP_MAX);
 }
 
 /* Fills what every event of a surface has. */
@@ -24,8 +14,7 @@ static int event_fill(const Step *step, const View *view, const Difference *diff
     Event e = {.time = step->now->realtime, .seen = seen, .surface = view->surface, .has_incident = true};
     e.change = difference->change;
     e.reach = difference->reach;
-    e.severity = view->rule && view->rule->has_severity ? view->rule->severity
-                                                        : difference_severity(e.change, e.reach);
+    e.severity = view->rule && view->rule->has_severity ? view->rule->severity : difference_severity(e.change, e.reach);
     int r = difference_expected(&view->surface, view->rule, &view->baseline, &e.before);
     if (r >= 0) r = rows_copy(&view->seen, &e.after);
     if (r >= 0 && view->rule && view->rule->name && !(e.name = strdup(view->rule->name))) r = -ENOMEM;
@@ -122,9 +111,10 @@ int step_tell_resolved(Step *step, const View *view, const Incident *old, Ending
 }
 
 int step_remind(Step *step, const View *view, const Incident *old) {
-    if (!old->next_reminder || old->acknowledged || step_paused_until(step, &view->surface)) return 0;
+    if (!old->next_reminder || old->acknowledged || remind_of(step, view->rule) <= 0) return 0;
+    if (step_paused_until(step, &view->surface)) return 0;
     /* After the clock was set back the reminder must not stay away for years. */
-    bool unlikely = old->next_reminder - step->now->realtime > 2 * REMIND_STEP_MAX;
+    bool unlikely = old->next_reminder - step->now->realtime > REMIND_STEP_MAX;
     if (old->next_reminder > step->now->realtime && !unlikely) return 0;
     Event e = {0};
     int r = event_fill(step, view, &(Difference){old->change, old->reach, false}, old->opened, &e);

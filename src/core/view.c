@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/answers.h"
+
 static bool kernel_owned(const Endpoint *e) {
     for (size_t i = 0; i < e->n_owners; i++)
         if (e->owners[i]->exe && strcmp(e->owners[i]->exe, OWNER_EXE_KERNEL) == 0) return true;
@@ -48,12 +50,42 @@ static size_t count_stated(const Rules *rules) {
     return n;
 }
 
-static void add_side(const Rules *rules, const Snapshot *snapshot, const Endpoints *list, Side side, Entry *entries,
-    size_t *n) {
+/* UDP ports that have a surface of their own, told or about to be. */
+typedef struct OwnPorts {
+    uint8_t bits[PROTOCOL_MAX][65536 / 8];
+} OwnPorts;
+
+/* Where an owner cannot be seen for a moment, the baseline's one says where the endpoint belongs. */
+static const Endpoint *as_known(const Endpoints *baseline, const Endpoint *seen) {
+    if (owners_known(seen)) return seen;
+    const Endpoint *known = endpoints_find(baseline, seen);
+    return known && known->n_owners > 0 && owners_pass(known, seen) ? known : seen;
+}
+
+/* Does this UDP endpoint stand where the kernel's own one stood, or might it be one whose owner cannot be seen? */
+static bool is_own(const Endpoints *baseline, const OwnPorts *own, const Endpoint *seen) {
+    const Endpoint *known = endpoints_find(baseline, seen);
+    if (known && kernel_owned(known)) return true;
+    return seen->n_owners == 0 && own->bits[seen->protocol][seen->port / 8] & 1u << seen->port % 8;
+}
+
+static void add_baseline(
+    const Rules *rules, const Snapshot *snapshot, const Endpoints *list, Entry *entries, size_t *n) {
     for (size_t i = 0; i < list->n; i++) {
         const Endpoint *e = &list->items[i];
         const IgnoreRule *ignore = rules_find(rules, e->protocol, e->port) ? NULL : rules_ignores(rules, e);
-        entries[(*n)++] = (Entry){surface_of(rules, snapshot, e), ignore, side, e};
+        entries[(*n)++] = (Entry){surface_of(rules, snapshot, e), ignore, SIDE_BASELINE, e};
+    }
+}
+
+static void add_seen(const Rules *rules, const Endpoints *baseline, const Snapshot *snapshot, const OwnPorts *own,
+    Entry *entries, size_t *n) {
+    for (size_t i = 0; i < snapshot->endpoints.n; i++) {
+        const Endpoint *e = &snapshot->endpoints.items[i], *known = as_known(baseline, e);
+        const IgnoreRule *ignore = rules_find(rules, e->protocol, e->port) ? NULL : rules_ignores(rules, known);
+        Surface surface = surface_of(rules, snapshot, known);
+        if (surface_of_clients(&surface) && is_own(baseline, own, e)) surface.port = e->port;
+        entries[(*n)++] = (Entry){surface, ignore, SIDE_SEEN, e};
     }
 }
 
@@ -66,12 +98,12 @@ static void add_stated(const Rules *rules, Entry *entries, size_t *n) {
     }
 }
 
-/* Loopback only before and after: `unlisted_local`; else `unlisted`. Widening alerts also where the port was only logged,
- * as long as unlisted ports are looked at at all. */
+/* Loopback only before and after: `unlisted_local`; else `unlisted`. Widening alerts also where the port was only
+ * logged, as long as unlisted ports are looked at at all. */
 static Watch watch_of(const Rules *rules, const View *view) {
     if (view->ignore) return WATCH_IGNORE;
     if (view->rule) return WATCH_ALERT;
-    if (view->surface.port == 0 && view->surface.protocol != PROTOCOL_TCP) return WATCH_IGNORE;
+    if (surface_of_clients(&view->surface)) return WATCH_IGNORE;
     if (rows_local(&view->baseline) && rows_local(&view->seen)) return rules->unlisted_local;
     if (view->difference.reach == REACH_WIDENED && rules->unlisted != WATCH_IGNORE) return WATCH_ALERT;
     return rules->unlisted;
@@ -85,8 +117,8 @@ static int view_fill(const Rules *rules, const Snapshot *snapshot, View *view) {
     return r;
 }
 
-int views_make(const Rules *rules, const Endpoints *baseline, const Snapshot *snapshot, const Surface *more, size_t n_more,
-    Views *ret) {
+int views_make(const Rules *rules, const Endpoints *baseline, const Snapshot *snapshot, const Surface *more,
+    size_t n_more, Views *ret) {
     size_t most = baseline->n + snapshot->endpoints.n + n_more + count_stated(rules), n = 0;
     _cleanup_(views_done) Views views = {0};
     Entry *entries = views.entries_ = malloc((most + 1) * sizeof *entries);
@@ -94,10 +126,14 @@ int views_make(const Rules *rules, const Endpoints *baseline, const Snapshot *sn
     views.rows_ = malloc((most + 1) * sizeof *views.rows_);
     if (!entries || !views.items || !views.rows_) return -ENOMEM;
 
-    add_side(rules, snapshot, baseline, SIDE_BASELINE, entries, &n);
-    add_side(rules, snapshot, &snapshot->endpoints, SIDE_SEEN, entries, &n);
+    OwnPorts own = {0};
+    for (size_t i = 0; i < n_more; i++) {
+        entries[n++] = (Entry){more[i], NULL, SIDE_NONE, NULL};
+        if (more[i].port) own.bits[more[i].protocol][more[i].port / 8] |= (uint8_t)(1u << more[i].port % 8);
+    }
+    add_baseline(rules, snapshot, baseline, entries, &n);
+    add_seen(rules, baseline, snapshot, &own, entries, &n);
     add_stated(rules, entries, &n);
-    for (size_t i = 0; i < n_more; i++) entries[n++] = (Entry){more[i], NULL, SIDE_NONE, NULL};
     if (n > 1) qsort(entries, n, sizeof *entries, compare_entries);
 
     for (size_t i = 0, rows = 0; i < n;) {

@@ -14,7 +14,7 @@ static void test_blind(void **state) {
     assert_true(strv_contains(sim.last.notify, "admin"));
     assert_int_equal(sim_accept(&sim, "tcp 0.0.0.0:80 @a", sim_token(&sim), NULL), REQUEST_SELF);
     /* It is not retold, not by a restart either. */
-    sim_run(&sim, 100, "incomplete udp");
+    sim_run(&sim, 100, "incomplete udp; tcp 0.0.0.0:80 @a");
     sim_restart(&sim);
     sim_run(&sim, 100, "incomplete tcp");
     sim_told(&sim, "");

@@ -75,7 +75,7 @@ static void test_rolling(void **state) {
     sim_run(&sim, 20, LOCAL);
     sim_told(&sim, "opened 5432/tcp address narrowed warning\n");
     sim_run(&sim, 70, "");
-    sim_told(&sim, "opened 5432/tcp closed warning\n");
+    sim_told(&sim, ""); /* on loopback only it is but logged */
     sim_run(&sim, 2000, "");
     sim_told(&sim, "");
     sim_done(&sim);

@@ -222,10 +222,12 @@ static void test_parts(void **state) {
         owner_unref(other);
         countdown = n;
         int r = endpoints_sort(&s.endpoints);
-        _cleanup_free_ char *escaped = text_escape("x", 1), *kind = owner_unit_kind("session-1.scope");
+        char *escaped = text_escape("x", 1), *kind = owner_unit_kind("session-1.scope");
         countdown = -1;
         assert_true(r == 0 || r == -ENOMEM);
         assert_true(s.endpoints.n >= 2);
+        free(escaped);
+        free(kind);
         snapshot_done(&s);
     }
 }

@@ -83,7 +83,9 @@ static void test_kernel_owned(void **state) {
     sim_run(&sim, 200, "udp 0.0.0.0:51820 @kernel; udp 0.0.0.0:51821");
     sim_told(&sim, "");
     sim_run(&sim, 200, "udp 0.0.0.0:51820 @evil; udp 0.0.0.0:51821 @kernel");
-    sim_told(&sim, "opened 51820/udp closed warning\n");
+    sim_told(&sim, "opened 51820/udp owner warning\n");
+    sim_run(&sim, 200, "udp 10.0.0.1:51820 @evil; udp 0.0.0.0:51821 @kernel");
+    sim_told(&sim, "changed 51820/udp closed warning\n");
     sim_done(&sim);
 }
 
