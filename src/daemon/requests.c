@@ -376,7 +376,7 @@ static int on_wal(sd_event_source *source, const struct inotify_event *event, vo
 }
 
 int daemon_start_requests(Daemon *d) {
-    int r = sd_event_add_inotify(d->event, &d->requests, store_wal_path(d->store), IN_MODIFY, on_wal, d);
+    int r = sd_event_add_inotify(d->event, &d->requests, store_wal_path(d->store), IN_MODIFY | IN_ATTRIB, on_wal, d);
     if (r < 0) {
         log_error("cannot watch %s: %s", store_wal_path(d->store), strerror(-r));
         return r;

@@ -15,8 +15,8 @@ typedef struct Request {
 void request_done(Request *request);
 
 /* Command line (STORE_REQUESTER). Puts a request that the daemon will not execute once `lifetime` is over: make it the
- * time that request_wait is given. Check state_lock_held first: without a daemon nobody answers. Once it can be seen the
- * log's times are touched (IN_ATTRIB). */
+ * time that request_wait is given. Check state_lock_held first: without a daemon nobody answers. Once it can be seen
+ * the log's times are touched (IN_ATTRIB). */
 int request_put(Store *store, const char *command, const char *arguments, const char *who, int64_t lifetime,
     int64_t now, int64_t *ret_id);
 
