@@ -36,6 +36,7 @@ int cgroup_unit_of_path(const char *path, size_t length, char **ret) {
                 name++;
                 n--;
             }
+            if (memchr(name, '\0', n)) break; /* no name of the kernel's */
             char *unit = strndup(name, n);
             if (!unit) return -ENOMEM;
             *ret = unit;

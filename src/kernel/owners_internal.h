@@ -37,7 +37,7 @@ struct Owners {
     size_t young_cursor, descriptor_cursor;
     uint64_t round;
     int64_t look_allowed, scan_allowed; /* into near processes, into all */
-    bool denied; /* the last full scan met processes it could not look into */
+    bool denied;                        /* the last full scan met processes it could not look into */
     unsigned missing;
     uint64_t scans, full_scans;
 };
