@@ -25,6 +25,7 @@ typedef struct Missing {
 
 /* What is known and lacks in rows (sorted). */
 static int find_missing(const Sockets *s, int64_t now, Missing *ret) {
+    _cleanup_free_ const Known **items = NULL;
     Missing missing = {0};
     size_t at = 0;
     for (size_t i = 0; i < s->known.n; i++) {
@@ -33,13 +34,14 @@ static int find_missing(const Sockets *s, int64_t now, Missing *ret) {
         while (at < s->rows.n && (order = sockrow_compare_key(&s->rows.items[at], &known->row)) < 0) at++;
         if (at < s->rows.n && order == 0) continue;
         if (!decides(s, known) || !needs_confirmation(s, known, now)) continue;
-        if (!missing.items) {
-            missing.items = calloc(s->known.n - i, sizeof(*missing.items));
-            if (!missing.items) return -ENOMEM;
+        if (!items) {
+            items = calloc(s->known.n - i, sizeof(*items));
+            if (!items) return -ENOMEM;
         }
-        missing.items[missing.n++] = known;
+        items[missing.n++] = known;
         missing.per_protocol[table_protocol(known->row.table)]++;
     }
+    missing.items = TAKE_PTR(items);
     *ret = missing;
     return 0;
 }
@@ -132,15 +134,14 @@ int sockets_remember(Sockets *s, int64_t now) {
     while (at < s->rows.n || old < s->known.n) {
         const SockRow *row = at < s->rows.n ? &s->rows.items[at] : NULL;
         const Known *known = old < s->known.n ? &s->known.items[old] : NULL;
-        int order = !row ? 1 : !known ? -1 : sockrow_compare_key(row, &known->row);
-        int r = 0;
-        if (order > 0) {
+        int order = row && known ? sockrow_compare_key(row, &known->row) : 0, r = 0;
+        if (known && (!row || order > 0)) {
             if (!decides(s, known)) r = known_push(&s->next, &known->row, known->since);
             old++;
-        } else {
-            int64_t since = order == 0 ? known->since : s->started ? now : INT64_MIN;
-            r = known_push(&s->next, row, since);
-            if (order == 0) old++;
+        } else if (row) {
+            bool same = known && order == 0;
+            r = known_push(&s->next, row, same ? known->since : s->started ? now : INT64_MIN);
+            if (same) old++;
             do at++;
             while (at < s->rows.n && sockrow_compare_key(&s->rows.items[at], row) == 0);
         }
