@@ -33,29 +33,35 @@ void grid_free(Grid *grid) {
     free(grid);
 }
 
-static void grid_push(Grid *grid, char *text) {
+/* The next cell, empty. NULL: no memory, which is remembered. */
+static Cell *grid_next(Grid *grid) {
     if (grid->n == grid->allocated) {
         size_t allocated = grid->allocated ? grid->allocated * 2 : 64;
         Cell *cells = reallocarray(grid->cells, allocated, sizeof *cells);
         if (!cells) {
             grid->failed = true;
-            free(text);
-            return;
+            return NULL;
         }
         grid->cells = cells;
         grid->allocated = allocated;
     }
-    grid->cells[grid->n++] = (Cell){.text = text};
+    Cell *cell = &grid->cells[grid->n++];
+    *cell = (Cell){.text = NULL};
+    return cell;
 }
 
 void grid_take(Grid *grid, char *text) {
+    Cell *cell = grid_next(grid);
     if (!text) grid->failed = true;
-    grid_push(grid, text);
+    if (cell)
+        cell->text = text;
+    else
+        free(text);
 }
 
 void grid_cell(Grid *grid, const char *text) {
     if (!text || !*text)
-        grid_push(grid, NULL);
+        grid_next(grid);
     else
         grid_take(grid, strdup(text));
 }
@@ -84,7 +90,7 @@ void grid_paint_rows(Grid *grid, size_t first, const char *begin, const char *en
 }
 
 void grid_end(Grid *grid) {
-    while (!grid->failed && grid->n % grid->n_columns != 0) grid_push(grid, NULL);
+    while (!grid->failed && grid->n % grid->n_columns != 0) grid_next(grid);
 }
 
 size_t grid_rows(const Grid *grid) {
