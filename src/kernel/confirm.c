@@ -18,14 +18,18 @@ static bool needs_confirmation(const Sockets *s, const Known *known, int64_t now
 }
 
 typedef struct Missing {
-    const Known **items;
-    size_t n;
+    size_t n; /* of the endpoints in Sockets.missing */
     size_t per_protocol[PROTOCOL_MAX];
 } Missing;
 
 /* What is known and lacks in rows (sorted). */
-static int find_missing(const Sockets *s, int64_t now, Missing *ret) {
-    _cleanup_free_ const Known **items = NULL;
+static int find_missing(Sockets *s, int64_t now, Missing *ret) {
+    if (s->missing_allocated < s->known.n) {
+        const Known **items = reallocarray(s->missing, s->known.allocated, sizeof(*items));
+        if (!items) return -ENOMEM;
+        s->missing = items;
+        s->missing_allocated = s->known.allocated;
+    }
     Missing missing = {0};
     size_t at = 0;
     for (size_t i = 0; i < s->known.n; i++) {
@@ -34,14 +38,9 @@ static int find_missing(const Sockets *s, int64_t now, Missing *ret) {
         while (at < s->rows.n && (order = sockrow_compare_key(&s->rows.items[at], &known->row)) < 0) at++;
         if (at < s->rows.n && order == 0) continue;
         if (!decides(s, known) || !needs_confirmation(s, known, now)) continue;
-        if (!items) {
-            items = calloc(s->known.n - i, sizeof(*items));
-            if (!items) return -ENOMEM;
-        }
-        items[missing.n++] = known;
+        s->missing[missing.n++] = known;
         missing.per_protocol[table_protocol(known->row.table)]++;
     }
-    missing.items = TAKE_PTR(items);
     *ret = missing;
     return 0;
 }
@@ -94,14 +93,12 @@ int sockets_confirm(Sockets *s, int64_t now) {
         if (whole[protocol]) r = look_again(s, protocol);
     }
     if (r >= 0 && s->rows.n > before) {
-        free(missing.items);
-        missing.items = NULL;
         sockrows_sort(&s->rows);
         r = find_missing(s, now, &missing);
     }
     unsigned exact = 0;
     for (size_t i = 0; r >= 0 && i < missing.n; i++) {
-        const Known *known = missing.items[i];
+        const Known *known = s->missing[i];
         bool was_whole = whole[table_protocol(known->row.table)];
         if (!decides(s, known)) continue;
         if (was_whole && (s->consistent[known->row.table] || exact >= EXACT_MAX)) {
@@ -111,7 +108,6 @@ int sockets_confirm(Sockets *s, int64_t now) {
         exact++;
         r = confirm_singly(s, known);
     }
-    free(missing.items);
     if (r >= 0) sockrows_sort(&s->rows);
     return r;
 }

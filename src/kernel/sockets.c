@@ -39,6 +39,7 @@ Sockets *sockets_free(Sockets *sockets) {
     sockdiag_free(sockets->diag);
     owners_free(sockets->owners);
     sockrows_done(&sockets->rows);
+    free(sockets->missing);
     free(sockets->known.items);
     free(sockets->next.items);
     free(sockets);

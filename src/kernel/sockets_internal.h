@@ -23,6 +23,8 @@ struct Sockets {
     Owners *owners;
     SockRows rows;         /* of this tick; kept for its memory */
     KnownList known, next; /* swapped */
+    const Known **missing; /* of `known`, what this tick's dumps lack */
+    size_t missing_allocated;
     Dump tables[TABLE_MAX];
     bool consistent[TABLE_MAX]; /* some dump of this tick fitted one message */
     bool started;
