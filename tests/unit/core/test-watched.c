@@ -131,6 +131,33 @@ static void test_ignore_keys(void **state) {
     sim_done(&sim);
 }
 
+/* Five hundred at once are two hundred lines and one that counts the rest; what is told is never counted away. */
+static void test_history_is_bounded(void **state) {
+    Sim sim;
+    sim_init(&sim, "");
+    Snapshot s;
+    snapshot_parse("tcp 0.0.0.0:999 @a; tcp 0.0.0.0:400 @a", &s);
+    for (uint16_t port = 1000; port < 1500; port++) {
+        Endpoint e = {.port = port, .count = 1};
+        address_parse("127.0.0.1", &e.address);
+        assert_int_equal(endpoints_take(&s.endpoints, &e), 0);
+    }
+    assert_int_equal(endpoints_sort(&s.endpoints), 0);
+    sim_pass(&sim, 2);
+    sim_step(&sim, &s);
+    sim_pass(&sim, 5);
+    Decision d;
+    assert_int_equal(engine_step(sim.rules, &sim.state, &s, &sim.now, &d), 0);
+    assert_int_equal(d.n_events, 2);
+    assert_int_equal(d.n_baseline, 500);
+    assert_int_equal(d.n_transitions, 2 + ENGINE_TRANSITIONS_MAX + 1);
+    assert_string_equal(d.transitions[d.n_transitions - 1].text, "300 more transitions in the same moment");
+    assert_false(d.transitions[d.n_transitions - 1].has_surface);
+    decision_done(&d);
+    snapshot_done(&s);
+    sim_done(&sim);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unlisted),
@@ -141,6 +168,7 @@ int main(void) {
         cmocka_unit_test(test_stated_address_learns_its_owner),
         cmocka_unit_test(test_ignore),
         cmocka_unit_test(test_ignore_keys),
+        cmocka_unit_test(test_history_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
