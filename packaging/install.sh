@@ -94,7 +94,7 @@ create_files() {
 # As the unit does it: user portwatch with the two capabilities that show other users' sockets, where they can be had.
 run_foreground() {
     say "PID 1 is not systemd: watching in the foreground. Changes appear below; Ctrl-C ends it."
-    set -- "$prefix/bin/portwatchd"
+    set -- "$prefix/sbin/portwatchd"
     drop='setpriv --reuid portwatch --regid portwatch --init-groups --no-new-privs'
     all='--inh-caps -all,+dac_read_search,+sys_ptrace --ambient-caps -all,+dac_read_search,+sys_ptrace
         --bounding-set -all,+dac_read_search,+sys_ptrace'
