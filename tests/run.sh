@@ -179,7 +179,7 @@ manual_pages() {
 shell_scripts() { shellcheck packaging/install.sh conf/keep.sh tests/run.sh .ci/run; }
 
 # LeakSanitizer needs ptrace, which the notifier children have shut for themselves: they are built without it.
-export ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1
+export ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 
 if [ $deps = yes ]; then
@@ -201,7 +201,7 @@ fi
 if [ $quick = no ]; then
     build release gcc --buildtype=release -Db_lto=true && unit release 2
     build clang clang --buildtype=debugoptimized -Dfuzz=true && unit clang 2 && fuzzing
-    if build asan gcc --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Dfault_points=true; then
+    if build asan gcc -Doptimization=1 -Ddebug=true -Db_sanitize=address,undefined -Dfault_points=true; then
         unit asan 5
         integration asan 3 'not plain'
     fi

@@ -104,7 +104,7 @@ def test_killed_at_50_random_instants_every_event_arrives(watch, listeners, hook
     seed = int(os.environ.get("PORTWATCH_SEED", random.randrange(1 << 32)))
     print(f"PORTWATCH_SEED={seed}")
     chance = random.Random(seed)
-    running = watch(config_text(FAST, hook_section(hook, group_wait="100ms")), started=False)
+    running = watch(config_text(FAST, hook_section(hook, group_wait="100ms", max_per_hour="1000")), started=False)
     held = {}
     running.start()
     learned_everywhere(hook)

@@ -17,6 +17,7 @@ def present(programs, name):
 def test_a_bad_plugin_stops_neither_the_watch_nor_the_other_notifier(programs, watch, listeners, hook, bad):
     present(programs, bad)
     running = watch(config_text({}, f"[notifier:bad]\nplugin = {bad}\ngroup_wait = 200ms\n\n" + hook_section(hook)))
+    running.plugin_crashes = bad in ("crash", "abort")
     learned_everywhere(hook)
     for port in (8080, 8081):
         listeners.start(f"tcp@0.0.0.0@{port}", name="web")
@@ -30,6 +31,7 @@ def test_a_bad_plugin_stops_neither_the_watch_nor_the_other_notifier(programs, w
 def test_a_crashing_child_is_started_again_with_a_back_off(programs, watch, hook, bad):
     present(programs, bad)
     running = watch(config_text({}, f"[notifier:bad]\nplugin = {bad}\ngroup_wait = 200ms\n\n" + hook_section(hook)))
+    running.plugin_crashes = bad == "crash"
     learned_everywhere(hook)
     begun, seen = time.monotonic(), set()
     while time.monotonic() - begun < 8:
