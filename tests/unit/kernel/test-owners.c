@@ -109,6 +109,43 @@ static void test_near_first(void **state) {
     assert_int_equal(owners_statistics(owners).full_scans, 0);
 }
 
+/* The answer must not depend on which other sockets are looked for at the same time: at a start it is all of them. */
+static const Owner *beside_a_lost_one(void) {
+    owners = owners_free(owners);
+    OwnersOptions options = {.udp_settle = 5 * USEC_PER_SEC};
+    assert_int_equal(owners_new(&tree.roots, &options, &owners), 0);
+    SockRow items[] = {row, {.cookie = 8, .inode = 4712, .uid = 5, .port = 81, .address.family = AF_INET}};
+    SockRows rows = {.items = items, .n = 2, .allocated = 2};
+    assert_int_equal(owners_update(owners, &rows, now, FIRST, LAST), 0);
+    return owners_of(owners, &row);
+}
+
+static void test_given_away(void **state) {
+    (void)state;
+    tree_process(&tree, 40, 1, 100, "elder", "/usr/bin/elder", 0, "/");
+    tree_process(&tree, 60, 1, 300, "maker", "/usr/bin/maker", 0, "/");
+    tree_process(&tree, 90, 1, 200, "other", "/usr/bin/other", 0, "/");
+    tree_socket(&tree, 40, 3, 4711);
+    tree_socket(&tree, 60, 3, 4711);
+    tree_socket(&tree, 90, 3, 4711);
+    assert_string_equal(after(0)->exe, "/usr/bin/elder");
+    assert_string_equal(beside_a_lost_one()->exe, "/usr/bin/elder");
+}
+
+static void test_near_always(void **state) {
+    (void)state;
+    row.cgroup = tree_cgroup(&tree, "/system.slice/near.service");
+    tree_write(&tree, "cgroup/system.slice/near.service/cgroup.procs", "60\n61\n");
+    tree_process(&tree, 40, 1, 100, "elder", "/usr/bin/elder", 0, "/");
+    tree_process(&tree, 60, 1, 200, "maker", "/usr/bin/maker", 0, "/system.slice/near.service");
+    tree_process(&tree, 61, 60, 300, "child", "/usr/bin/child", 0, "/system.slice/near.service");
+    tree_socket(&tree, 40, 3, 4711);
+    tree_socket(&tree, 60, 3, 4711);
+    tree_socket(&tree, 61, 3, 4711);
+    assert_string_equal(after(0)->exe, "/usr/bin/maker");
+    assert_string_equal(beside_a_lost_one()->exe, "/usr/bin/maker");
+}
+
 static void test_activation(void **state) {
     (void)state;
     row.cgroup = tree_cgroup(&tree, "/system.slice/ssh.socket");
@@ -287,6 +324,8 @@ int main(void) {
         TEST(test_transient_unit),
         TEST(test_prefork),
         TEST(test_near_first),
+        TEST(test_given_away),
+        TEST(test_near_always),
         TEST(test_activation),
         TEST(test_activation_unknown_unit),
         TEST(test_descriptor_store),

@@ -14,7 +14,7 @@ static SockdiagParse result;
 /* Adds the datagram of a file to rows and result. */
 static void take(const char *name) {
     char path[1024];
-    snprintf(path, sizeof(path), "%s/corpus-sockdiag/%s", getenv("FIXTURES"), name);
+    snprintf(path, sizeof(path), "%s/kernel-sockdiag/%s", getenv("CORPUS"), name);
     FILE *file = fopen(path, "rb");
     if (!file) fail_msg("%s", path);
     static char buffer[1 << 17] __attribute__((aligned(8)));

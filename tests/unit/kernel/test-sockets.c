@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -366,12 +368,46 @@ static void test_drops_privileges(void **state) {
     sockets_free(sockets);
 }
 
+/* A thread with descriptors of its own: what only it holds must not pass for the kernel's. */
+static void *hide(void *unused) {
+    (void)unused;
+    if (unshare(CLONE_FILES) < 0) _exit(1);
+    live_bind(PROTOCOL_TCP, "127.0.0.1", 21003, 0, NULL);
+    return pause() ? NULL : unused;
+}
+
+static void start_hidden(void) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, hide, NULL) != 0) _exit(1);
+    sleep_ms(100);
+}
+
+static void test_hidden_in_thread(void **state) {
+    (void)state;
+    if (geteuid() != 0) skip();
+    char self[256] = "";
+    assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+    pid_t child = live_child(start_hidden, NULL);
+    Sockets *sockets = NULL;
+    Snapshot snapshot;
+    assert_int_equal(sockets_new(&roots, &(SocketsOptions){.resolve_all = true}, &sockets), 0);
+    take(sockets, &snapshot);
+    const Endpoint *endpoint = live_find(&snapshot, PROTOCOL_TCP, "127.0.0.1", 21003);
+    assert_non_null(endpoint);
+    assert_int_equal(endpoint->n_owners, 1);
+    assert_string_equal(endpoint->owners[0]->exe, self);
+    snapshot_done(&snapshot);
+    sockets_free(sockets);
+    live_kill(child);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_zoo),
         cmocka_unit_test(test_comes_and_goes),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_drops_privileges),
+        cmocka_unit_test(test_hidden_in_thread),
     };
     live_enter();
     return cmocka_run_group_tests(tests, NULL, NULL);
