@@ -84,6 +84,8 @@ create_files() {
     if [ "$configured" = no ]; then
         chown root:portwatch "$conf"
         chmod 0640 "$conf"
+    else
+        say "keeping $conf"
     fi
     install -d -m 0750 -o root -g portwatch "$conf.d"
     install -d -m 0755 -o root -g root /etc/portwatch
