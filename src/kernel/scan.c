@@ -3,21 +3,24 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <linux/kcmp.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "kernel/procfs.h"
 
 #define CGROUPS_MAX 256u /* looked into for one scan */
 #define CGROUP_PROCESSES_MAX 256u
 #define ANCESTORS_MAX 32u
-#define THREADS_MAX 64u
+#define THREADS_MAX 4096u
 
 typedef struct Scan {
     const KernelRoots *roots;
+    bool live;
     Wanted *wanted; /* by inode */
     size_t n;
-    size_t open;                    /* wanted ones that still need a holder */
+    uint64_t cgroup;                /* whose processes are looked at; 0: others */
+    bool sweep;                     /* all processes are looked at */
     pid_t *visited;                 /* hash by pid, 0: free */
     size_t n_visited, visited_size; /* size: a power of two */
     ScanReport report;
@@ -29,7 +32,7 @@ static int compare_wanted(const void *pa, const void *pb) {
 }
 
 static bool satisfied(const Wanted *w) {
-    return w->oldest.pid > 0 || (!w->others && w->init.pid > 0);
+    return w->near || (!w->others && w->init.pid > 0);
 }
 
 static bool hash_insert(pid_t *table, size_t size, pid_t pid) {
@@ -59,18 +62,21 @@ static int visit(Scan *s, pid_t pid) {
     return 1;
 }
 
-static void found(Scan *s, Wanted *w, pid_t pid, uint64_t started, int fd) {
-    bool before = satisfied(w);
+/* Who is taken must follow from who holds the socket alone, not from what else is wanted in this scan: another answer
+ * in the next one would be told as another owner. */
+static void found(const Scan *s, Wanted *w, pid_t pid, uint64_t started, int fd) {
     if (pid == 1) {
         if (w->init.pid == 0) w->init = (Held){.pid = pid, .started = started, .fd = fd};
-    } else if (w->oldest.pid == 0 || started < w->oldest.started ||
-               (started == w->oldest.started && pid < w->oldest.pid))
+        return;
+    }
+    if (s->cgroup != 0 && s->cgroup != w->cgroup) return;
+    if (s->sweep && w->near) return;
+    if (w->oldest.pid == 0 || started < w->oldest.started || (started == w->oldest.started && pid < w->oldest.pid))
         w->oldest = (Held){.pid = pid, .started = started, .fd = fd};
-    if (!before && satisfied(w)) s->open--;
 }
 
 /* False: the link may not be read. */
-static bool match(Scan *s, int directory, const char *name, int process, pid_t pid, uint64_t *started) {
+static bool match(const Scan *s, int directory, const char *name, int process, pid_t pid, uint64_t *started) {
     static const char prefix[] = "socket:[";
     char link[48], *end;
     ssize_t n = readlinkat(directory, name, link, sizeof(link) - 1);
@@ -94,7 +100,7 @@ static bool match(Scan *s, int directory, const char *name, int process, pid_t p
 }
 
 /* Looks at all descriptors. Returns how many there are, or a negative errno. */
-static int look_at_descriptors(Scan *s, int process, pid_t pid) {
+static int look_at_descriptors(const Scan *s, int process, pid_t pid) {
     _cleanup_close_ int directory = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) return -errno;
     char buffer[8192] __attribute__((aligned(8)));
@@ -116,32 +122,41 @@ static int look_at_descriptors(Scan *s, int process, pid_t pid) {
 
 static int look_into(Scan *s, pid_t pid, bool with_threads);
 
-/* A process whose first thread has ended shows no descriptors there, while its other threads hold them still. */
+static void close_directory(DIR **d) {
+    if (*d) closedir(*d);
+}
+
+static bool shares_descriptors(const Scan *s, pid_t pid, pid_t thread) {
+    return s->live && syscall(SYS_kcmp, pid, thread, KCMP_FILES, 0, 0) == 0;
+}
+
+/* Threads may have descriptors of their own: unshare(2), or the first thread has ended and shows none any more, while
+ * the others hold them still. */
 static int look_into_threads(Scan *s, int process, pid_t pid) {
     ProcStat stat;
     if (procfs_read_stat(process, &stat) < 0 || stat.threads <= 1) return 0;
     int directory = openat(process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) return 0;
-    DIR *tasks = fdopendir(directory);
+    _cleanup_(close_directory) DIR *tasks = fdopendir(directory);
     if (!tasks) {
         close(directory);
         return -ENOMEM;
     }
-    int r = 0;
     const struct dirent *entry;
-    for (unsigned i = 0; r >= 0 && i < THREADS_MAX && (entry = readdir(tasks)); i++) {
+    pid_t last = pid;
+    for (unsigned i = 0; i < THREADS_MAX && (entry = readdir(tasks)); i++) {
         int thread = atoi(entry->d_name);
-        if (thread > 0 && thread != pid) r = look_into(s, thread, false);
+        if (thread <= 0 || thread == pid || shares_descriptors(s, last, thread)) continue;
+        int r = look_into(s, thread, false);
+        if (r < 0) return r;
+        last = thread;
     }
-    closedir(tasks);
-    return r;
+    return 0;
 }
 
 static int look_into(Scan *s, pid_t pid, bool with_threads) {
-    int r = visit(s, pid);
-    if (r <= 0) return r;
     _cleanup_close_ int process = -1;
-    r = procfs_open_process(s->roots, pid, &process);
+    int r = procfs_open_process(s->roots, pid, &process);
     if (r == -ESRCH) return 0;
     if (r >= 0) r = look_at_descriptors(s, process, pid);
     s->report.processes++;
@@ -151,48 +166,53 @@ static int look_into(Scan *s, pid_t pid, bool with_threads) {
     return 0; /* ended meanwhile */
 }
 
+static int look_once(Scan *s, pid_t pid) {
+    int r = visit(s, pid);
+    return r > 0 ? look_into(s, pid, true) : r;
+}
+
+/* The processes of one cgroup, for the sockets made in it. */
+static int look_into_cgroup(Scan *s, const Cgroups *cgroups, uint64_t id) {
+    _cleanup_free_ pid_t *pids = NULL;
+    size_t n;
+    if (cgroups_processes(cgroups, id, CGROUP_PROCESSES_MAX, &pids, &n) < 0 || n == CGROUP_PROCESSES_MAX) return 0;
+    int r = 0;
+    s->cgroup = id;
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        if (pids[i] != 1) r = look_into(s, pids[i], true);
+    s->cgroup = 0;
+    return r;
+}
+
 static int look_near(Scan *s, const Cgroups *cgroups) {
     uint64_t done[CGROUPS_MAX];
     size_t n_done = 0;
-    int r = look_into(s, 1, true);
-    for (size_t i = 0; r >= 0 && s->open > 0 && i < s->n; i++) {
+    int r = look_once(s, 1);
+    for (size_t i = 0; r >= 0 && i < s->n && n_done < CGROUPS_MAX; i++) {
         uint64_t id = s->wanted[i].cgroup;
         if (id == 0 || satisfied(&s->wanted[i])) continue;
         size_t k = 0;
         while (k < n_done && done[k] != id) k++;
-        if (k < n_done || n_done == CGROUPS_MAX) continue;
+        if (k < n_done) continue;
         done[n_done++] = id;
-        _cleanup_free_ pid_t *pids = NULL;
-        size_t n;
-        if (cgroups_processes(cgroups, id, CGROUP_PROCESSES_MAX, &pids, &n) < 0) continue;
-        for (size_t p = 0; r >= 0 && p < n; p++) r = look_into(s, pids[p], true);
+        r = look_into_cgroup(s, cgroups, id);
     }
+    for (size_t i = 0; i < s->n; i++) s->wanted[i].near = s->wanted[i].oldest.pid > 0;
     return r;
 }
 
-static int look_everywhere(Scan *s) {
-    _cleanup_free_ pid_t *pids = NULL;
-    size_t n;
-    int r = procfs_list(s->roots, &pids, &n);
-    s->report.full = true;
-    size_t i = 0;
-    for (; r >= 0 && s->open > 0 && i < n; i++) r = look_into(s, pids[i], true);
-    if (r < 0) return r;
-    s->report.complete = i == n && s->report.denied == 0;
-    return 0;
-}
-
+/* A master is older than its workers, and may be in another cgroup. */
 static int look_at_ancestors(Scan *s) {
     pid_t last = 0;
     for (size_t i = 0; i < s->n; i++) {
         pid_t pid = s->wanted[i].oldest.pid;
-        if (pid == last) continue; /* one process often holds many */
+        if (!s->wanted[i].near || pid == last) continue; /* one process often holds many */
         last = pid;
         for (unsigned k = 0; pid > 1 && k < ANCESTORS_MAX; k++) {
             _cleanup_close_ int process = -1;
             ProcStat stat;
             if (procfs_open_process(s->roots, pid, &process) < 0 || procfs_read_stat(process, &stat) < 0) break;
-            int r = stat.ppid > 0 ? look_into(s, stat.ppid, true) : 0;
+            int r = stat.ppid > 0 ? look_once(s, stat.ppid) : 0;
             if (r < 0) return r;
             pid = stat.ppid;
         }
@@ -200,17 +220,49 @@ static int look_at_ancestors(Scan *s) {
     return 0;
 }
 
+static bool everybody_found(const Scan *s) {
+    for (size_t i = 0; i < s->n; i++)
+        if (s->wanted[i].init.pid == 0 && s->wanted[i].oldest.pid == 0) return false;
+    return true;
+}
+
+/* All processes, and not only until somebody is found: an older one may come. At last the threads that may hide what
+ * would otherwise pass for the kernel's. */
+static int look_everywhere(Scan *s) {
+    _cleanup_free_ pid_t *pids = NULL;
+    size_t n;
+    int r = procfs_list(s->roots, &pids, &n);
+    if (r < 0) return r;
+    s->sweep = true;
+    for (size_t i = 0; r >= 0 && i < n; i++) r = look_once(s, pids[i]);
+    if (r < 0) return r;
+    if (!everybody_found(s)) {
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+            _cleanup_close_ int process = -1;
+            if (procfs_open_process(s->roots, pids[i], &process) >= 0) r = look_into_threads(s, process, pids[i]);
+        }
+        if (r < 0) return r;
+    }
+    s->report.full = true;
+    s->report.complete = s->report.denied == 0;
+    return 0;
+}
+
 int scan_holders(
     const KernelRoots *roots, const Cgroups *cgroups, Wanted *wanted, size_t n, bool full, ScanReport *ret) {
-    Scan s = {.roots = roots, .wanted = wanted, .n = n, .open = n};
+    Scan s = {.roots = roots, .live = procfs_is_live(roots), .wanted = wanted, .n = n};
     if (n > 1) qsort(wanted, n, sizeof(*wanted), compare_wanted);
     for (size_t i = 0; i < n; i++) {
-        wanted[i].init = (Held){0};
-        wanted[i].oldest = (Held){0};
+        wanted[i].init = wanted[i].oldest = (Held){0};
+        wanted[i].near = false;
     }
     int r = look_near(&s, cgroups);
-    if (r >= 0 && full && s.open > 0) r = look_everywhere(&s);
     if (r >= 0) r = look_at_ancestors(&s);
+    bool enough = true;
+    for (size_t i = 0; i < n; i++) enough = enough && satisfied(&wanted[i]);
+    if (r >= 0 && full && !enough) r = look_everywhere(&s);
+    for (size_t i = 0; i < n && !s.report.full; i++)
+        if (!wanted[i].near) wanted[i].oldest = (Held){0}; /* met by the way: perhaps not the oldest */
     free(s.visited);
     if (r < 0) return r;
     *ret = s.report;

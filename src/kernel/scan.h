@@ -18,8 +18,9 @@ typedef struct Wanted {
     size_t tag;      /* the caller's */
     bool others;     /* wanted is somebody besides PID 1 */
     /* results */
+    bool near;   /* found in the socket's cgroup */
     Held init;   /* PID 1, where it holds the socket */
-    Held oldest; /* the longest-lived other holder */
+    Held oldest; /* the longest-lived other holder, as scan_holders says */
 } Wanted;
 
 typedef struct ScanReport {
@@ -29,8 +30,11 @@ typedef struct ScanReport {
     unsigned processes; /* looked into */
 } ScanReport;
 
-/* Fills the results of all `n` (order is changed: sorted by inode). Looks into PID 1, the sockets' cgroups, then, where
- * `full`, all processes from the highest pid down until every socket has a holder, at last into the ancestors of those
- * found, because a master is older than its workers. Costs 4 to 5 us a descriptor. 0 or a negative errno. */
+/* Fills the results of all `n` (order is changed: sorted by inode). Of several holders it takes always the same: the
+ * longest-lived of those in the socket's cgroup and of their ancestors, because a master is older than its workers;
+ * where that cgroup holds none (or too many to list), the longest-lived of all. Looks into PID 1, the cgroups, the
+ * ancestors, then, where `full` and somebody is wanted still, into all processes, at last into threads with descriptors
+ * of their own. Without `full` only what was found near is taken. Costs 4 to 5 us a descriptor. 0 or a negative errno.
+ */
 int scan_holders(
     const KernelRoots *roots, const Cgroups *cgroups, Wanted *wanted, size_t n, bool full, ScanReport *ret);
