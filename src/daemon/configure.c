@@ -159,7 +159,8 @@ static void reload_failed(Daemon *d, char *const *errors) {
     log_error("the configuration is not valid: the old one stays in force");
     if (set_trouble(d, "the configuration was not taken at the last reload, the one before is in force", errors) < 0)
         log_no_memory();
-    if (d->configuration_trouble && daemon_notice(d, SEVERITY_WARNING, "configuration", d->configuration_trouble, NULL) < 0)
+    if (d->configuration_trouble &&
+        daemon_notice(d, SEVERITY_WARNING, "configuration", d->configuration_trouble, NULL) < 0)
         log_no_memory();
 }
 
@@ -167,8 +168,9 @@ static void reload_taken(Daemon *d, Rules *rules, ConfigFiles *files) {
     Rules *old = d->rules;
     log_lines(LOG_WARNING, rules->warnings);
     take_rules(d, rules, files);
-    int r = daemon_sync_notifiers(d, old);
-    if (r != 0) log_error("cannot set up the notifiers: %s", r < 0 ? strerror(-r) : store_reason(d->store));
+    int r = daemon_sync_notifiers(d);
+    if (r < 0) log_error("cannot set up the notifiers: %s", strerror(-r));
+    sockets_set_udp_settle(d->sockets, d->rules->settle);
     rules_free(old);
     r = save_last_good(d);
     if (r < 0) log_warning("cannot keep the configuration as the last good one: %s", strerror(-r));

@@ -46,9 +46,9 @@ void daemon_status(Daemon *d) {
     else if (!d->state.learned)
         sd_notify(0, "STATUS=Learning what is there; nothing is told yet");
     else
-        sd_notifyf(0, "STATUS=Watching %zu endpoints, %zu open incident%s, %zu notifier%s%s%s", d->snapshot.endpoints.n, open,
-            open == 1 ? "" : "s", d->n_notifiers, d->n_notifiers == 1 ? "" : "s", d->configuration_trouble ? "; " : "",
-            d->configuration_trouble ? d->configuration_trouble : "");
+        sd_notifyf(0, "STATUS=Watching %zu endpoints, %zu open incident%s, %zu notifier%s%s%s", d->snapshot.endpoints.n,
+            open, open == 1 ? "" : "s", d->n_notifiers, d->n_notifiers == 1 ? "" : "s",
+            d->configuration_trouble ? "; " : "", d->configuration_trouble ? d->configuration_trouble : "");
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
@@ -81,7 +81,7 @@ static int on_post(sd_event_source *source, void *userdata) {
     d->store = NULL;
     state_done(&d->state);
     int r = daemon_open_store(d);
-    if (r == 0) r = daemon_sync_notifiers(d, NULL);
+    if (r == 0) r = daemon_sync_notifiers(d);
     if (r == 0) r = daemon_start_requests(d);
     if (r == 0) daemon_tell_opening(d);
     return r == 0 ? 0 : sd_event_exit(d->event, r > 0 ? r : EXIT_FAILURE);
@@ -130,8 +130,9 @@ static int start_sockets(Daemon *d) {
 
 void daemon_tell_opening(Daemon *d) {
     if (!d->opening_reason) return;
-    _cleanup_free_ char *reason = TAKE_PTR(d->opening_reason);
-    if (daemon_notice(d, d->opening_severity, "database", reason, NULL) < 0) log_no_memory();
+    if (daemon_notice(d, d->opening_severity, "database", d->opening_reason, NULL) != 0) return;
+    free(d->opening_reason);
+    d->opening_reason = NULL;
 }
 
 /* 0, or an exit code. What failed has been said. */
@@ -149,7 +150,7 @@ static int start(Daemon *d) {
     if (r != 0) return r;
     r = ballast_keep(d->options.state_dir);
     if (r < 0) log_warning("cannot make the ballast file in %s: %s", d->options.state_dir, strerror(-r));
-    r = daemon_sync_notifiers(d, NULL);
+    r = daemon_sync_notifiers(d);
     if (r == 0) r = start_sockets(d);
     if (r == 0) r = daemon_start_requests(d);
     if (r == 0) r = daemon_start_ticks(d);

@@ -42,15 +42,15 @@ typedef struct Notifier {
     const NotifierRule *rule; /* of daemon->rules */
     Channel *channel;
     sd_event_source *timer;
-    bool busy; /* the channel has a message */
-    bool testing; /* and it is a test */
+    bool busy;     /* the channel has a message */
+    bool testing;  /* and it is a test */
     TestRun *test; /* to be done next, or under way */
     InFlight in_flight;
     Delivery *results; /* of this attempt, stored when it is over */
     size_t n_results;
     bool result_pending; /* the attempt is over, but could not be stored yet */
     char *result_reason;
-    bool failing; /* said so in the log */
+    bool failing;         /* said so in the log */
     char **walls_missing; /* of its child, NULL: all stand or not yet known */
 } Notifier;
 
@@ -59,24 +59,27 @@ struct Daemon {
     Host host;
     sd_event *event;
     Rules *rules;
-    ConfigFiles files; /* that the rules were read from */
+    ConfigFiles files;           /* that the rules were read from */
     char *configuration_trouble; /* why it is not the configured one that is in force; NULL: it is */
     int lock;
     Store *store;
-    bool store_failing; /* said so in the log */
-    bool reopen; /* it is corrupt: open it anew before the next tick */
+    bool store_failing;   /* said so in the log */
+    bool reopen;          /* it is corrupt: open it anew before the next tick */
     char *opening_reason; /* to be told once there is somebody to tell it; NULL: nothing */
     Severity opening_severity;
     Sockets *sockets;
     State state;
     Snapshot snapshot; /* the last one */
-    json_t *coverage; /* of it; NULL: not made yet */
+    json_t *coverage;  /* of it; NULL: not made yet */
     char *coverage_stored;
+    bool coverage_unstored; /* it could not be */
     Notifier **notifiers;
     size_t n_notifiers;
-    char **unlearned; /* notifiers that have not been told what is watched */
+    bool queues_unsynced; /* the store does not know the notifiers yet */
+    char **unlearned;     /* notifiers that have not been told what is watched */
     sd_event_source *tick, *requests;
-    int64_t last_expire; /* boottime */
+    int64_t last_expire;    /* boottime */
+    bool requests_wait;     /* for a tick: there was no snapshot yet, or the store failed */
     int64_t requests_after; /* requests up to this id are under way */
     TestRun *tests;
     bool stopping;
@@ -100,7 +103,8 @@ char **daemon_others(const Daemon *d, const char *except);
 int daemon_tell_learned(Daemon *d);
 /* Called where the store failed: logs it once, opens a corrupt one anew. */
 int daemon_store_failed(Daemon *d, int error);
-int daemon_open_store(Daemon *d); /* 0, or an exit code; what went wrong is in the log */
+void daemon_store_worked(Daemon *d); /* something could be written */
+int daemon_open_store(Daemon *d);    /* 0, or an exit code; what went wrong is in the log */
 void daemon_tell_opening(Daemon *d); /* that a database was set aside, if one was */
 int daemon_set_coverage(Daemon *d);
 
@@ -113,10 +117,12 @@ int daemon_load(Daemon *d);
 int daemon_reload(Daemon *d);
 
 /* notifier.c */
-/* Makes the notifiers follow the rules; those that did not change keep their channel. */
-int daemon_sync_notifiers(Daemon *d, const Rules *old);
+/* Makes the notifiers follow the rules; those with a delivery under way that did not change keep their channel. */
+int daemon_sync_notifiers(Daemon *d);
+/* The same for their queues. Where the store fails that is said, and the next tick tries again. 0 or negative errno. */
+int daemon_sync_queues(Daemon *d);
 void daemon_free_notifiers(Daemon *d);
-void daemon_wake_all(Daemon *d); /* look at every queue soon, from the event loop */
+void daemon_wake_all(Daemon *d);   /* look at every queue soon, from the event loop */
 bool daemon_busy(const Daemon *d); /* a delivery is under way */
 void notifier_wake(Notifier *n);
 ChannelOptions daemon_channel_options(const Daemon *d);
@@ -128,5 +134,6 @@ int compose_test(Daemon *d, const NotifierRule *rule, Message *ret);
 /* requests.c */
 int daemon_start_requests(Daemon *d);
 void daemon_stop_requests(Daemon *d);
-/* A notifier's part of a test is over. `deliveries` may be empty, then `reason` says why. */
+void daemon_look_at_requests(Daemon *d);
+/* test.c: a notifier's part of a test is over. `deliveries` may be empty, then `reason` says why. */
 void test_done(Daemon *d, TestRun *run, const char *notifier, const Delivery *deliveries, size_t n, const char *reason);

@@ -4,8 +4,8 @@
 #include "core/message.h"
 
 typedef struct Host {
-    char name[256]; /* full name where the host name or /etc/hosts has it, else the short one */
-    char machine_id[64]; /* of /etc/machine-id, "" where there is none */
+    char name[256];              /* full name where the host name or /etc/hosts has it, else the short one */
+    char machine_id[64];         /* of /etc/machine-id, "" where there is none */
     char boot_id[UUID_TEXT_MAX]; /* "" where it cannot be read */
 } Host;
 

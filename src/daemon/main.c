@@ -29,8 +29,8 @@ int main(int argc, char **argv) {
         {"version", no_argument, NULL, OPTION_VERSION},
         {0},
     };
-    Options options = {.config = PORTWATCH_CONFIG, .state_dir = PORTWATCH_STATE_DIR,
-        .notify_program = PORTWATCH_NOTIFY};
+    Options options = {
+        .config = PORTWATCH_CONFIG, .state_dir = PORTWATCH_STATE_DIR, .notify_program = PORTWATCH_NOTIFY};
     for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) switch (c) {
         case OPTION_CONFIG:
             options.config = optarg;

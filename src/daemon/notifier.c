@@ -11,7 +11,8 @@
 #define LOOK_AGAIN (30 * USEC_PER_SEC) /* waits are realtime: look at least this often, the clock may have been set */
 
 ChannelOptions daemon_channel_options(const Daemon *d) {
-    return (ChannelOptions){.worker = d->options.notify_program, .plugin_dir = d->options.plugin_dir,
+    return (ChannelOptions){.worker = d->options.notify_program,
+        .plugin_dir = d->options.plugin_dir,
         .credentials = getenv("CREDENTIALS_DIRECTORY")};
 }
 
@@ -30,8 +31,7 @@ static void wait_for(Notifier *n, int64_t usec) {
         r = sd_event_source_set_time_relative(n->timer, (uint64_t)usec);
         if (r >= 0) r = sd_event_source_set_enabled(n->timer, SD_EVENT_ONESHOT);
     } else
-        r = sd_event_add_time_relative(
-            n->daemon->event, &n->timer, CLOCK_BOOTTIME, (uint64_t)usec, 1000, on_timer, n);
+        r = sd_event_add_time_relative(n->daemon->event, &n->timer, CLOCK_BOOTTIME, (uint64_t)usec, 1000, on_timer, n);
     if (r < 0) log_error("notifier %s: cannot set a timer: %s", n->rule->name, strerror(-r));
 }
 
@@ -58,7 +58,8 @@ static void log_result(Notifier *n, MessageState state) {
         if (n->failing) log_notice("notifier %s works again", n->rule->name);
         n->failing = false;
     } else if (state == MESSAGE_FAILED)
-        log_error("notifier %s: message %s was refused: %s", n->rule->name, n->in_flight.message.id, reason ? reason : "?");
+        log_error(
+            "notifier %s: message %s was refused: %s", n->rule->name, n->in_flight.message.id, reason ? reason : "?");
     else if (!n->failing) {
         log_warning("notifier %s: not delivered, the message waits and is tried again: %s", n->rule->name,
             reason ? reason : "no answer");
@@ -102,6 +103,7 @@ static bool store_result(Notifier *n) {
     }
     n->result_pending = false;
     if (r == 0) {
+        daemon_store_worked(d);
         log_result(n, state);
         if (state == MESSAGE_FAILED) tell_refused(n, first_reason(n));
     }
@@ -118,7 +120,11 @@ static void finish_test(Notifier *n) {
     for (size_t i = 0; i < n->n_results; i++)
         if (n->results[i].outcome != OUTCOME_DELIVERED) delivered = false;
     const char *reason = delivered ? NULL : first_reason(n);
-    int r = store_notifier_result(d->store, n->rule->name, delivered ? NULL : reason ? reason : "no answer", daemon_now().realtime);
+    int r = store_notifier_result(d->store, n->rule->name,
+        delivered ? NULL
+        : reason  ? reason
+                  : "no answer",
+        daemon_now().realtime);
     if (r == 0 && delivered) {
         r = outbox_wake(d->store, n->rule->name);
         n->failing = false;
@@ -213,7 +219,7 @@ static void send_test(Notifier *n) {
     }
 }
 
-/* Events that have waited for group_wait become the message in flight. 1 formed, 0 nothing to form yet. */
+/* Events that have waited for group_wait become the message in flight. 1 formed, 0 looks again later. */
 static int form(Notifier *n, const OutboxLook *look, int64_t now) {
     Daemon *d = n->daemon;
     int64_t due = store_clamp_wait(look->oldest + n->rule->group_wait, now, n->rule->group_wait);
@@ -238,7 +244,12 @@ static int form(Notifier *n, const OutboxLook *look, int64_t now) {
     fault_point("after-form");
     message_done(&message);
     outbox_rows_free(rows, n_rows);
-    return r == 0 ? 1 : r < 0 ? r : daemon_store_failed(d, r) < 0 ? -EIO : -EAGAIN;
+    if (r == 0) daemon_store_worked(d);
+    if (r > 0) {
+        daemon_store_failed(d, r);
+        wait_for(n, 2 * USEC_PER_SEC);
+    }
+    return r == 0 ? 1 : r < 0 ? r : 0;
 }
 
 static void look(Notifier *n) {
@@ -272,7 +283,10 @@ static void look(Notifier *n) {
         if (r == 0) {
             r = form(n, &look, now);
             if (r == 0) return;
-            if (r < 0) log_error("notifier %s: cannot form a message: %s", n->rule->name, strerror(-r));
+            if (r < 0 && !n->failing) {
+                log_error("notifier %s: cannot form a message: %s", n->rule->name, strerror(-r));
+                n->failing = true;
+            }
         }
         if (r != 1) {
             wait_for(n, 2 * USEC_PER_SEC);
@@ -327,7 +341,8 @@ static int notifier_new(Daemon *d, const NotifierRule *rule, Notifier **ret) {
 }
 
 void daemon_free_notifiers(Daemon *d) {
-    for (size_t i = 0; i < d->n_notifiers; i++) notifier_free(d->notifiers[i]);
+    /* One after the other out of the list: what ends with one, a test, looks at the others. */
+    for (size_t i = 0; i < d->n_notifiers; i++) notifier_free(TAKE_PTR(d->notifiers[i]));
     free(d->notifiers);
     d->notifiers = NULL;
     d->n_notifiers = 0;
@@ -336,7 +351,8 @@ void daemon_free_notifiers(Daemon *d) {
 static bool same_settings(const NotifierRule *a, const NotifierRule *b) {
     if (strcmp(a->plugin, b->plugin) != 0 || a->n_settings != b->n_settings) return false;
     for (size_t i = 0; i < a->n_settings; i++)
-        if (strcmp(a->settings[i].key, b->settings[i].key) != 0 || strcmp(a->settings[i].value, b->settings[i].value) != 0)
+        if (strcmp(a->settings[i].key, b->settings[i].key) != 0 ||
+            strcmp(a->settings[i].value, b->settings[i].value) != 0)
             return false;
     return true;
 }
@@ -345,7 +361,9 @@ static bool same_settings(const NotifierRule *a, const NotifierRule *b) {
 static Notifier *find_same(const Daemon *d, const NotifierRule *rule) {
     for (size_t i = 0; i < d->n_notifiers; i++) {
         Notifier *n = d->notifiers[i];
-        if (n && strcmp(n->rule->name, rule->name) == 0 && n->busy && same_settings(n->rule, rule)) return n;
+        if (n && strcmp(n->rule->name, rule->name) == 0 && (n->busy || n->result_pending) &&
+            same_settings(n->rule, rule))
+            return n;
     }
     return NULL;
 }
@@ -359,39 +377,50 @@ static int find_unlearned(Daemon *d) {
     d->unlearned = NULL;
     for (size_t i = 0; i < n && r == 0; i++) {
         const NotifierRule *rule = rules_notifier(d->rules, health[i].name);
-        if (rule && !health[i].learned && (rule->events & EVENT_MASK_NOTICE)) r = strv_append(&d->unlearned, rule->name);
+        if (rule && !health[i].learned && (rule->events & EVENT_MASK_NOTICE))
+            r = strv_append(&d->unlearned, rule->name);
     }
     notifier_health_free(health, n);
     return r;
 }
 
-int daemon_sync_notifiers(Daemon *d, const Rules *old) {
+int daemon_sync_queues(Daemon *d) {
+    char **names = NULL;
+    int r = 0;
+    for (size_t i = 0; i < d->rules->n_notifiers && r == 0; i++) r = strv_append(&names, d->rules->notifiers[i].name);
+    if (r == 0) r = store_notifiers_sync(d->store, names ? names : (char *[]){NULL}, daemon_now().realtime);
+    /* Tried at once after a reload; at start a server's wish to be left alone still holds. */
+    for (char **name = names; name && *name && r == 0 && d->tick; name++) r = outbox_wake(d->store, *name);
+    strv_free(names);
+    if (r == 0) r = find_unlearned(d);
+    d->queues_unsynced = r != 0;
+    if (r > 0) daemon_store_failed(d, r);
+    if (r == 0) daemon_wake_all(d);
+    return r < 0 ? r : 0;
+}
+
+int daemon_sync_notifiers(Daemon *d) {
     _cleanup_free_ Notifier **fresh = calloc(d->rules->n_notifiers + 1, sizeof *fresh);
     if (!fresh) return -ENOMEM;
-    char **names = NULL;
     int r = 0;
     size_t n = 0;
     for (size_t i = 0; i < d->rules->n_notifiers && r == 0; i++) {
         const NotifierRule *rule = &d->rules->notifiers[i];
-        Notifier *kept = old ? find_same(d, rule) : NULL;
+        Notifier *kept = find_same(d, rule);
         if (kept) {
             for (size_t k = 0; k < d->n_notifiers; k++)
                 if (d->notifiers[k] == kept) d->notifiers[k] = NULL;
             kept->rule = rule;
+            channel_set_rule(kept->channel, rule);
             fresh[n++] = kept;
         } else {
             r = notifier_new(d, rule, &fresh[n]);
             if (r == 0) n++;
         }
-        if (r == 0) r = strv_append(&names, rule->name);
     }
     daemon_free_notifiers(d);
     d->notifiers = TAKE_PTR(fresh);
     d->n_notifiers = n;
-    if (r == 0) r = store_notifiers_sync(d->store, names ? names : (char *[]){NULL}, daemon_now().realtime);
-    for (char **name = names; name && *name && r == 0 && old; name++) r = outbox_wake(d->store, *name);
-    strv_free(names);
-    if (r == 0) r = find_unlearned(d);
-    if (r == 0 && old) daemon_wake_all(d);
-    return r;
+    int q = daemon_sync_queues(d);
+    return r < 0 ? r : q;
 }

@@ -22,11 +22,12 @@ static void log_event(const Event *event, const char *document, const char *host
     }
     const char *line = strstr(subject, "] ");
     const char *token = event->incident.token;
-    log_line(log_level(event->severity), "%s%s%s%s", line ? line + 2 : subject, *token ? " (" : "", token, *token ? ")" : "");
+    log_line(log_level(event->severity), "%s%s%s%s", line ? line + 2 : subject, *token ? " (" : "", token,
+        *token ? ")" : "");
     const json_t *data = json_object_get(json, "data"), *row;
     size_t i;
-    json_array_foreach(json_object_get(data, "diff"), i, row)
-        if (i < 20) log_line(log_level(event->severity), "  %s", json_string_value(row));
+    json_array_foreach(json_object_get(data, "diff"), i, row) if (i < 20)
+        log_line(log_level(event->severity), "  %s", json_string_value(row));
     const char *summary = json_string_value(json_object_get(data, "summary"));
     if (event->type == EVENT_SELF && summary) log_line(log_level(event->severity), "  %s", summary);
 }
@@ -38,7 +39,8 @@ static void log_transition(const Transition *t) {
         log_notice("%s: %s (unlisted, not told)", surface, change_name(t->change));
     else if (t->kind == TRANSITION_ACCEPTED || t->kind == TRANSITION_ACKNOWLEDGED || t->kind == TRANSITION_PAUSED ||
              t->kind == TRANSITION_RESUMED)
-        log_notice("%s%s%s %s", *surface ? surface : "all ports", ": ", transition_name(t->kind), t->text ? t->text : "");
+        log_notice(
+            "%s%s%s %s", *surface ? surface : "all ports", ": ", transition_name(t->kind), t->text ? t->text : "");
 }
 
 static bool wants(const Notifier *n, const Event *event) {
@@ -70,10 +72,26 @@ static int make_documents(Daemon *d, const Decision *decision, Documents *ret) {
                 strv_free(names);
                 return -ENOMEM;
             }
-        ret->items[ret->n++] = (EventDocument){event->id,
-            document_event(event, d->host.name, d->host.machine_id, d->coverage, d->rules), names};
+        ret->items[ret->n++] = (EventDocument){
+            event->id, document_event(event, d->host.name, d->host.machine_id, d->coverage, d->rules), names};
         if (!ret->items[i].document) return -ENOMEM;
     }
+    return 0;
+}
+
+/* The decision is in the database, but there was no memory to take it over: the database is right. */
+static int load_again(Daemon *d) {
+    State state = {0};
+    int r = store_load_state(d->store, &state);
+    if (r != 0) {
+        log_error("out of memory: what was decided cannot be taken over, starting anew is safer");
+        sd_event_exit(d->event, EXIT_FAILURE);
+        return -ENOMEM;
+    }
+    state.last_step = d->state.last_step;
+    state.incomplete_runs = d->state.incomplete_runs;
+    state_done(&d->state);
+    d->state = state;
     return 0;
 }
 
@@ -84,8 +102,11 @@ int daemon_commit(Daemon *d, Decision *decision, const RequestAnswer *answer) {
     decision_identify(decision, &d->state, daemon_random);
     int r = make_documents(d, decision, &documents);
     if (r == 0) {
-        const Commit commit = {.decision = decision, .documents = documents.items, .n_documents = documents.n,
-            .answer = answer, .now = daemon_now().realtime};
+        const Commit commit = {.decision = decision,
+            .documents = documents.items,
+            .n_documents = documents.n,
+            .answer = answer,
+            .now = daemon_now().realtime};
         fault_point("before-commit");
         r = store_commit(d->store, &commit);
         if (r == STORE_FULL) r = store_commit(d->store, &commit); /* the ballast is gone now */
@@ -93,18 +114,15 @@ int daemon_commit(Daemon *d, Decision *decision, const RequestAnswer *answer) {
     }
     if (r != 0) {
         engine_apply(&d->state, decision, false);
-        return r < 0 ? r : daemon_store_failed(d, r);
+        return r < 0 || r == STORE_GONE ? r : daemon_store_failed(d, r);
     }
-    if (d->store_failing) {
-        log_notice("the database can be written again");
-        d->store_failing = false;
-        daemon_status(d);
-    }
+    daemon_store_worked(d);
     for (size_t i = 0; i < decision->n_events; i++)
         log_event(&decision->events[i], documents.items[i].document, d->host.name);
     for (size_t i = 0; i < decision->n_transitions; i++) log_transition(&decision->transitions[i]);
     bool events = decision->n_events > 0, learned = decision->learned;
     r = engine_apply(&d->state, decision, true);
+    if (r < 0) r = load_again(d);
     if (learned) log_notice("baseline learned: %zu endpoints", d->state.baseline.n);
     if (events || learned) {
         daemon_status(d);
@@ -119,7 +137,8 @@ static int commit_event(Daemon *d, Event *event) {
     _cleanup_free_ Transition *transitions = calloc(1, sizeof *transitions);
     if (!events || !transitions) return -ENOMEM;
     if (event->type == EVENT_SELF) {
-        *transitions = (Transition){.kind = TRANSITION_NOTICE, .time = event->time,
+        *transitions = (Transition){.kind = TRANSITION_NOTICE,
+            .time = event->time,
             .text = text_escape(event->summary, strlen(event->summary))};
         if (!transitions->text) return -ENOMEM;
         decision.transitions = TAKE_PTR(transitions);
@@ -149,8 +168,12 @@ char **daemon_others(const Daemon *d, const char *except) {
 
 int daemon_notice(Daemon *d, Severity severity, const char *subject, const char *summary, char *const *names) {
     Now now = daemon_now();
-    Event event = {.type = EVENT_SELF, .time = now.realtime, .seen = now.realtime, .severity = severity,
-        .subject = strdup(subject), .summary = strdup(summary)};
+    Event event = {.type = EVENT_SELF,
+        .time = now.realtime,
+        .seen = now.realtime,
+        .severity = severity,
+        .subject = strdup(subject),
+        .summary = strdup(summary)};
     int r = event.subject && event.summary ? 0 : -ENOMEM;
     if (r == 0 && names && !(event.notify = strv_copy(names))) r = -ENOMEM;
     if (r == 0) r = commit_event(d, &event);
@@ -190,7 +213,9 @@ int daemon_set_coverage(Daemon *d) {
     if (!text) return -ENOMEM;
     if (d->coverage_stored && strcmp(text, d->coverage_stored) == 0) return 0;
     int r = store_set_coverage(d->store, text);
+    d->coverage_unstored = r != 0;
     if (r == 0) {
+        daemon_store_worked(d);
         free(d->coverage_stored);
         d->coverage_stored = TAKE_PTR(text);
     }
@@ -198,7 +223,8 @@ int daemon_set_coverage(Daemon *d) {
 }
 
 int daemon_open_store(Daemon *d) {
-    const StoreIdentity identity = {.machine_id = d->host.machine_id, .boot_id = *d->host.boot_id ? d->host.boot_id : NULL,
+    const StoreIdentity identity = {.machine_id = d->host.machine_id,
+        .boot_id = *d->host.boot_id ? d->host.boot_id : NULL,
         .now = daemon_now().realtime};
     StoreOpening what;
     _cleanup_free_ char *reason = NULL;
@@ -209,12 +235,16 @@ int daemon_open_store(Daemon *d) {
     }
     if (reason) log_error("%s", reason);
     if (!d->store) return what == STORE_NEWER ? EXIT_CONFIG : EXIT_FAILURE;
+    free(d->coverage_stored); /* it was another database's */
+    d->coverage_stored = NULL;
+    d->coverage_unstored = true;
     r = store_load_state(d->store, &d->state);
     if (r != 0) {
         log_error("cannot load the baseline: %s", r < 0 ? strerror(-r) : store_reason(d->store));
         return EXIT_FAILURE;
     }
     if (what == STORE_SET_ASIDE_CORRUPT || what == STORE_SET_ASIDE_FOREIGN) {
+        free(d->opening_reason);
         d->opening_reason = strdup(reason ? reason : "the database was set aside");
         d->opening_severity = what == STORE_SET_ASIDE_CORRUPT ? SEVERITY_CRITICAL : SEVERITY_INFO;
     }
@@ -226,11 +256,19 @@ int daemon_store_failed(Daemon *d, int error) {
         log_error("database: %s", strerror(-error));
         return error;
     }
-    if (!d->store_failing) log_error("%s; what there is to tell waits and is tried again each tick", store_reason(d->store));
+    if (!d->store_failing)
+        log_error("%s; what there is to tell waits and is tried again each tick", store_reason(d->store));
     if (!d->store_failing) {
         d->store_failing = true;
         daemon_status(d);
     }
     if (error == STORE_CORRUPT) d->reopen = true;
     return error;
+}
+
+void daemon_store_worked(Daemon *d) {
+    if (!d->store_failing) return;
+    log_notice("the database can be written again");
+    d->store_failing = false;
+    daemon_status(d);
 }

@@ -1,36 +1,11 @@
 /* What people ask through the database; the contract is cli/request.h. */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/inotify.h>
 
 #include "core/view.h"
-#include "daemon/daemon.h"
+#include "daemon/answer.h"
 #include "daemon/log.h"
-
-#define TEST_LIMIT (80 * USEC_PER_SEC) /* before the command line stops waiting */
-
-/* The answer while it is made. */
-typedef struct Answer {
-    json_t *object;
-    int code;
-} Answer;
-
-static int answer_text(Answer *answer, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static int answer_text(Answer *answer, int code, const char *format, ...) {
-    _cleanup_free_ char *text = NULL;
-    va_list arguments;
-    va_start(arguments, format);
-    int r = vasprintf(&text, format, arguments);
-    va_end(arguments);
-    if (r < 0) {
-        text = NULL;
-        return -ENOMEM;
-    }
-    answer->code = code;
-    /* Lines stay lines; what arguments bring along is escaped by whoever formats them. */
-    return json_object_set_new(answer->object, "text", json_string(text)) < 0 ? -ENOMEM : 0;
-}
 
 /* PORT of the contract: one surface, or tcp and udp. 0 if it is none. */
 static size_t read_port(const json_t *port, Surface ret[static 2]) {
@@ -97,25 +72,16 @@ static int answer_refusal(Daemon *d, RequestResult result, const Surface *at, co
         char where[600];
         snprintf(where, sizeof where, "%s:%u", place->file, place->line);
         if (json_object_set_new(answer->object, "stated", document_string(where)) < 0) return -ENOMEM;
-        return answer_text(answer, 2, "what %s must be is stated at %s: change it there; nothing changed", surface, where);
+        return answer_text(
+            answer, 2, "what %s must be is stated at %s: change it there; nothing changed", surface, where);
     }
     default:
         return answer_text(answer, 2, "%s: no difference to accept", surface);
     }
 }
 
-/* Commits a decision together with its answer, or only the answer. */
-static int reply(Daemon *d, const Request *request, Decision *decision, const Answer *answer) {
-    _cleanup_free_ char *text = document_text(answer->object);
-    if (!text) return -ENOMEM;
-    const RequestAnswer row = {.id = request->id, .code = answer->code, .text = text};
-    if (decision) return daemon_commit(d, decision, &row);
-    int r = request_answer(d->store, &row, daemon_now().realtime);
-    if (r == STORE_GONE) return 0;
-    return r > 0 ? daemon_store_failed(d, r) : r;
-}
-
-static int accept_port(Daemon *d, const Request *request, const json_t *port, const Acceptance *wanted, Answer *answer) {
+static int accept_port(
+    Daemon *d, const Request *request, const json_t *port, const Acceptance *wanted, Answer *answer) {
     Surface surfaces[2];
     size_t n = read_port(port, surfaces);
     if (n == 0) return answer_text(answer, 2, "that is no port");
@@ -149,10 +115,11 @@ static int accept_port(Daemon *d, const Request *request, const json_t *port, co
 static int do_accept(Daemon *d, const Request *request, const json_t *arguments, Answer *answer) {
     const char *token = json_string_value(json_object_get(arguments, "token"));
     const json_t *port = json_object_get(arguments, "port");
-    Acceptance a = {.token = token, .by = request->who, .reason = json_string_value(json_object_get(arguments, "reason"))};
+    Acceptance a = {
+        .token = token, .by = request->who, .reason = json_string_value(json_object_get(arguments, "reason"))};
     if (!token && port) {
         int r = accept_port(d, request, port, &a, answer);
-        return r != 0 ? r : reply(d, request, NULL, answer);
+        return r != 0 ? r : answer_reply(d, request, NULL, answer);
     }
     Now now = daemon_now();
     Decision decision;
@@ -168,11 +135,12 @@ static int do_accept(Daemon *d, const Request *request, const json_t *arguments,
     else if (e == 0 && r == REQUEST_NOTHING)
         e = answer_text(answer, token ? 2 : 0, "nothing to accept");
     else if (e == 0 && decided)
-        e = answer_text(answer, 2, "not everything could be accepted: what the configuration states, or cannot be read now, is left");
+        e = answer_text(answer, 2,
+            "not everything could be accepted: what the configuration states, or cannot be read now, is left");
     else if (e == 0)
         e = answer_refusal(d, r, &at, token ? token : "", answer);
     if (e < 0 || !decided) decision_done(&decision);
-    return e < 0 ? e : reply(d, request, decided ? &decision : NULL, answer);
+    return e < 0 ? e : answer_reply(d, request, decided ? &decision : NULL, answer);
 }
 
 static int do_ack(Daemon *d, const Request *request, const json_t *arguments, Answer *answer) {
@@ -183,11 +151,11 @@ static int do_ack(Daemon *d, const Request *request, const json_t *arguments, An
     if (r < 0) return r;
     if (r != REQUEST_DONE) {
         r = answer_refusal(d, r, &(Surface){0}, token ? token : "", answer);
-        return r < 0 ? r : reply(d, request, NULL, answer);
+        return r < 0 ? r : answer_reply(d, request, NULL, answer);
     }
     r = answer_text(answer, 0, "no more reminders for %s", decision.updates[0].token);
     if (r < 0) decision_done(&decision);
-    return r < 0 ? r : reply(d, request, &decision, answer);
+    return r < 0 ? r : answer_reply(d, request, &decision, answer);
 }
 
 /* A port without a protocol is paused and resumed for tcp and udp, as two pauses of one decision each. */
@@ -198,7 +166,7 @@ static int do_pause(Daemon *d, const Request *request, const json_t *arguments, 
     size_t n = port ? read_port(port, surfaces) : 1;
     if (n == 0 || duration <= 0 || duration > 366 * 86400 * USEC_PER_SEC) {
         int r = answer_text(answer, 2, "a pause lasts up to 366 days");
-        return r < 0 ? r : reply(d, request, NULL, answer);
+        return r < 0 ? r : answer_reply(d, request, NULL, answer);
     }
     Now now = daemon_now();
     int r = answer_text(answer, 0, "paused");
@@ -206,7 +174,7 @@ static int do_pause(Daemon *d, const Request *request, const json_t *arguments, 
     for (size_t i = 0; i < n && r == 0; i++) {
         Decision decision;
         r = engine_pause(&d->state, &now, port ? &surfaces[i] : NULL, duration, request->who, &decision);
-        if (r == 0) r = i + 1 < n ? daemon_commit(d, &decision, NULL) : reply(d, request, &decision, answer);
+        if (r == 0) r = i + 1 < n ? daemon_commit(d, &decision, NULL) : answer_reply(d, request, &decision, answer);
     }
     return r;
 }
@@ -226,123 +194,12 @@ static int do_resume(Daemon *d, const Request *request, const json_t *arguments,
         resumed++;
     }
     int r = resumed ? answer_text(answer, 0, "resumed") : answer_text(answer, 2, "there was no such pause");
-    return r < 0 ? r : reply(d, request, NULL, answer);
-}
-
-static void test_free(Daemon *d, TestRun *run) {
-    for (TestRun **p = &d->tests; *p; p = &(*p)->next)
-        if (*p == run) {
-            *p = run->next;
-            break;
-        }
-    for (size_t i = 0; i < d->n_notifiers; i++)
-        if (d->notifiers[i]->test == run) d->notifiers[i]->test = NULL;
-    sd_event_source_disable_unref(run->deadline);
-    json_decref(run->results);
-    free(run);
-}
-
-static int test_answer(Daemon *d, TestRun *run) {
-    size_t i, delivered = 0, n = json_array_size(run->results);
-    const json_t *result;
-    json_array_foreach(run->results, i, result) delivered += json_is_true(json_object_get(result, "delivered"));
-    Answer answer = {.object = json_pack("{s:O}", "results", run->results)};
-    int r = answer.object ? 0 : -ENOMEM;
-    if (r == 0 && n == 0) r = answer_text(&answer, 1, "no notifier is configured: see [notifier:NAME] in portwatch.conf(5)");
-    else if (r == 0) r = answer_text(&answer, delivered == n ? 0 : 1, "%zu of %zu delivered", delivered, n);
-    const Request request = {.id = run->request};
-    if (r == 0) r = reply(d, &request, NULL, &answer);
-    json_decref(answer.object);
-    test_free(d, run);
-    return r;
-}
-
-void test_done(Daemon *d, TestRun *run, const char *notifier, const Delivery *deliveries, size_t n, const char *reason) {
-    json_t *recipients = json_array();
-    bool delivered = n > 0;
-    for (size_t i = 0; i < n; i++) {
-        bool fine = deliveries[i].outcome == OUTCOME_DELIVERED;
-        delivered = delivered && fine;
-        if (!fine && !reason) reason = deliveries[i].reason;
-        json_array_append_new(recipients, json_pack("{s:o,s:b,s:i,s:o}", "recipient", document_string(deliveries[i].recipient),
-                                              "delivered", fine, "code", deliveries[i].code, "reason",
-                                              document_string_safe(deliveries[i].reason)));
-    }
-    json_array_append_new(run->results, json_pack("{s:s,s:b,s:o,s:o}", "notifier", notifier, "delivered", delivered, "reason",
-                                            document_string_safe(delivered ? NULL : reason), "recipients", recipients));
-    if (--run->waiting == 0) test_answer(d, run);
-}
-
-static int on_test_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
-    Daemon *d = userdata;
-    for (TestRun *run = d->tests, *next; run; run = next) {
-        next = run->next;
-        if (run->deadline != source) continue;
-        run->waiting++; /* keeps the run until all who did not answer are listed */
-        for (size_t i = 0; i < d->n_notifiers; i++)
-            if (d->notifiers[i]->test == run) {
-                d->notifiers[i]->test = NULL;
-                test_done(d, run, d->notifiers[i]->rule->name, NULL, 0, "no answer yet");
-            }
-        run->waiting = 0;
-        test_answer(d, run);
-        break;
-    }
-    return 0;
-}
-
-static bool test_wants(const json_t *names, const char *name) {
-    size_t i;
-    const json_t *wanted;
-    if (json_array_size(names) == 0) return true;
-    json_array_foreach(names, i, wanted)
-        if (json_is_string(wanted) && strcmp(json_string_value(wanted), name) == 0) return true;
-    return false;
-}
-
-static int do_test(Daemon *d, const Request *request, const json_t *arguments) {
-    const json_t *names = json_object_get(arguments, "notifiers");
-    TestRun *run = calloc(1, sizeof *run);
-    if (!run) return -ENOMEM;
-    run->request = request->id;
-    run->results = json_array();
-    run->next = d->tests;
-    d->tests = run;
-    d->requests_after = request->id;
-    uint64_t now;
-    int r = run->results ? sd_event_now(d->event, CLOCK_BOOTTIME, &now) : -ENOMEM;
-    if (r >= 0)
-        r = sd_event_add_time(
-            d->event, &run->deadline, CLOCK_BOOTTIME, now + TEST_LIMIT, USEC_PER_SEC, on_test_deadline, d);
-    if (r < 0) {
-        test_free(d, run);
-        return r;
-    }
-    size_t i;
-    const json_t *wanted;
-    run->waiting = 1;
-    json_array_foreach(names, i, wanted)
-        if (json_is_string(wanted) && !rules_notifier(d->rules, json_string_value(wanted))) {
-            run->waiting++;
-            test_done(d, run, json_string_value(wanted), NULL, 0, "no such notifier");
-        }
-    for (i = 0; i < d->n_notifiers; i++) {
-        Notifier *n = d->notifiers[i];
-        if (!test_wants(names, n->rule->name)) continue;
-        run->waiting++;
-        if (n->test)
-            test_done(d, run, n->rule->name, NULL, 0, "another test is under way");
-        else
-            n->test = run;
-    }
-    if (--run->waiting == 0) return test_answer(d, run);
-    for (i = 0; i < d->n_notifiers; i++) notifier_wake(d->notifiers[i]);
-    return 0;
+    return r < 0 ? r : answer_reply(d, request, NULL, answer);
 }
 
 static int execute(Daemon *d, const Request *request) {
     _cleanup_json_ json_t *arguments = json_loads(request->arguments ? request->arguments : "{}", 0, NULL);
-    if (arguments && strcmp(request->command, "test") == 0) return do_test(d, request, arguments);
+    if (arguments && strcmp(request->command, "test") == 0) return test_start(d, request, arguments);
     _cleanup_json_ json_t *object = json_object();
     Answer answer = {.object = object};
     if (!object) return -ENOMEM;
@@ -351,28 +208,30 @@ static int execute(Daemon *d, const Request *request) {
     if (arguments && strcmp(request->command, "pause") == 0) return do_pause(d, request, arguments, &answer);
     if (arguments && strcmp(request->command, "resume") == 0) return do_resume(d, request, arguments, &answer);
     int r = answer_text(&answer, 2, "portwatchd does not know this request: are both of one version?");
-    return r < 0 ? r : reply(d, request, NULL, &answer);
+    return r < 0 ? r : answer_reply(d, request, NULL, &answer);
 }
 
 /* Everything that waits, but no more than a bounded number at a time: the watch comes first. */
-static int look(Daemon *d) {
-    for (unsigned n = 0; n < 16; n++) {
+void daemon_look_at_requests(Daemon *d) {
+    /* An empty snapshot that was never taken would say that everything is closed. */
+    d->requests_wait = d->state.last_step == 0;
+    for (unsigned n = 0; n < 16 && !d->requests_wait; n++) {
         Request request = {0};
         int r = request_next(d->store, d->requests_after, daemon_now().realtime, &request);
-        if (r == 0 && request.id == 0) return 0;
+        if (r == 0 && request.id == 0) return;
         if (r == 0) {
             r = execute(d, &request);
             if (r == STORE_GONE) r = 0;
         }
         request_done(&request);
         if (r < 0) log_error("cannot answer a request: %s", strerror(-r));
-        if (r != 0) return 0; /* the next change or tick looks again */
+        d->requests_wait = r != 0;
     }
-    return 0;
 }
 
 static int on_wal(sd_event_source *source, const struct inotify_event *event, void *userdata) {
-    return look(userdata);
+    daemon_look_at_requests(userdata);
+    return 0;
 }
 
 int daemon_start_requests(Daemon *d) {
@@ -381,10 +240,12 @@ int daemon_start_requests(Daemon *d) {
         log_error("cannot watch %s: %s", store_wal_path(d->store), strerror(-r));
         return r;
     }
-    return look(d);
+    daemon_look_at_requests(d);
+    return 0;
 }
 
 void daemon_stop_requests(Daemon *d) {
-    while (d->tests) test_free(d, d->tests);
+    test_stop_all(d);
     d->requests = sd_event_source_disable_unref(d->requests);
+    d->requests_after = 0; /* another database counts from the start; a test that was under way begins again */
 }

@@ -17,12 +17,15 @@ static bool coverage_changed(const Snapshot *a, const Snapshot *b) {
     return !a->owner_trouble != !b->owner_trouble;
 }
 
-/* Old history leaves in small portions, never while something has to be written. */
+/* Old history leaves in small portions. */
 static void expire(Daemon *d, const Now *now) {
     if (d->last_expire && now->boottime - d->last_expire < EXPIRE_EVERY) return;
     bool more = false;
     int r = store_expire(d->store, now->realtime, d->rules->retain, &more);
-    if (r != 0) daemon_store_failed(d, r);
+    if (r != 0)
+        daemon_store_failed(d, r);
+    else
+        daemon_store_worked(d);
     if (r != 0 || !more) d->last_expire = now->boottime;
     r = ballast_keep(d->options.state_dir); /* it was given up where the disk was full */
     if (r < 0) log_warning("cannot make the ballast file in %s: %s", d->options.state_dir, strerror(-r));
@@ -45,7 +48,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         Now now = daemon_now();
         return next_tick(d, &now, INT64_MAX);
     }
-    if (!d->coverage || coverage_changed(&d->snapshot, &snapshot)) {
+    if (!d->coverage || coverage_changed(&d->snapshot, &snapshot) || d->coverage_unstored) {
         json_decref(d->coverage);
         d->coverage = document_coverage(&snapshot, d->rules);
         if (!d->coverage) log_no_memory();
@@ -68,6 +71,9 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
     if (r == 0 && d->state.learned && d->unlearned) r = daemon_tell_learned(d);
     if (r < 0) log_error("cannot decide: %s", strerror(-r));
     if (first) daemon_status(d);
+    if (d->opening_reason) daemon_tell_opening(d);
+    if (d->queues_unsynced && daemon_sync_queues(d) < 0) log_no_memory();
+    if (d->requests_wait) daemon_look_at_requests(d);
     expire(d, &now);
     return next_tick(d, &now, next_look);
 }

@@ -349,6 +349,10 @@ int channel_new(sd_event *event, const ChannelOptions *options, const NotifierRu
     return 0;
 }
 
+void channel_set_rule(Channel *channel, const NotifierRule *rule) {
+    channel->rule = rule;
+}
+
 void channel_free(Channel *channel) {
     if (!channel) return;
     channel->callbacks = (ChannelCallbacks){0};
