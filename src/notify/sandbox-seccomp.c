@@ -153,7 +153,27 @@ static const int refused[] = {
     SYS_utimes,
     SYS_futimesat,
 #endif
-    452, /* fchmodat2, the same number everywhere */
+    /* newer than Debian 12's headers, the same numbers everywhere */
+    452, /* fchmodat2 */
+    463, /* setxattrat */
+    466, /* removexattrat */
+    469, /* file_setattr */
+/* 32 bits have some twice, and many behind one number */
+#ifdef SYS_socketcall
+    SYS_socketcall,
+    SYS_ipc,
+#endif
+#ifdef SYS_truncate64
+    SYS_truncate64,
+#endif
+#ifdef SYS_chown32
+    SYS_chown32,
+    SYS_lchown32,
+    SYS_fchown32,
+#endif
+#ifdef SYS_utimensat_time64
+    SYS_utimensat_time64,
+#endif
     /* waiting for strangers */
     SYS_listen,
     SYS_accept4,

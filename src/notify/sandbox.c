@@ -16,6 +16,8 @@
 
 /* Enough for libcurl, TLS and the largest message several times over. */
 #define DATA_MAX ((rlim_t)256 << 20)
+/* Shared memory is no data to RLIMIT_DATA; the threads' arenas reserve much that they never use. */
+#define SPACE_MAX ((rlim_t)1 << 30)
 
 #if defined(__SANITIZE_ADDRESS__)
 #define WITH_ASAN 1
@@ -40,10 +42,11 @@ static int limits_set(void) {
         {RLIMIT_MSGQUEUE, 0},
         {RLIMIT_SIGPENDING, 16},
         {RLIMIT_DATA, DATA_MAX},
+        {RLIMIT_AS, SPACE_MAX},
     };
     for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
         /* ASan's shadow memory alone is terabytes of it */
-        if (limits[i].resource == RLIMIT_DATA && WITH_ASAN) continue;
+        if (WITH_ASAN && (limits[i].resource == RLIMIT_DATA || limits[i].resource == RLIMIT_AS)) continue;
         struct rlimit now, limit = {limits[i].value, limits[i].value};
         if (getrlimit(limits[i].resource, &now) < 0) return -errno;
         if (limit.rlim_max > now.rlim_max) limit.rlim_cur = limit.rlim_max = now.rlim_max;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -105,6 +106,9 @@ static void try_files(void) {
     door(utimes(paths[1], NULL) == 0, "utimes");
     door(syscall(SYS_setxattr, paths[1], "user.x", "y", 1, 0) == 0, "setxattr");
     door(let_in(syscall(452, AT_FDCWD, paths[1], 0666, 0)), "fchmodat2");
+    door(let_in(syscall(463, AT_FDCWD, paths[1], 0, "user.x", NULL, 0)), "setxattrat");
+    door(let_in(syscall(466, AT_FDCWD, paths[1], 0, "user.x")), "removexattrat");
+    door(let_in(syscall(469, AT_FDCWD, paths[1], NULL, 0, 0)), "file_setattr");
 }
 
 static void try_processes(void) {
@@ -198,6 +202,20 @@ static void try_kernel(void) {
 #endif
 }
 
+/* Neither is data of the process by RLIMIT_DATA's count. */
+static void try_memory(void) {
+    size_t much = (size_t)1 << 30;
+    void *memory = mmap(NULL, much, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+#ifndef __SANITIZE_ADDRESS__ /* ASan itself needs more */
+    door(memory != MAP_FAILED, "shared memory");
+#endif
+    if (memory != MAP_FAILED) munmap(memory, much);
+    signal(SIGXFSZ, SIG_IGN);
+    int fd = memfd_create("x", 0);
+    door(fd >= 0 && ftruncate(fd, 4096) == 0, "memfd");
+    if (fd >= 0) close(fd);
+}
+
 static void try_descriptors(void) {
     int count = 0;
     for (int fd = 4; fd < 1024; fd++) count += fcntl(fd, F_GETFD) >= 0;
@@ -249,6 +267,7 @@ static void deliver(void *instance, const pw_message *message, const char *recip
     try_processes();
     try_programs();
     try_kernel();
+    try_memory();
     try_descriptors();
     try_needed();
     result->outcome = PW_REFUSED;
