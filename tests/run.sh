@@ -43,7 +43,7 @@ unset JOURNAL_STREAM NOTIFY_SOCKET INVOCATION_ID
 passed=0 failed=0 skipped=0 failures=() began=$SECONDS
 mkdir -p build/results
 
-packages='gcc libc6-dev clang llvm libclang-rt-14-dev meson ninja-build pkg-config libsystemd-dev libcurl4-openssl-dev
+packages='gcc g++ libc6-dev clang llvm libclang-rt-14-dev meson ninja-build pkg-config libsystemd-dev libcurl4-openssl-dev
     libinih-dev libsqlite3-dev libmnl-dev libjansson-dev libssl-dev libcmocka-dev scdoc ca-certificates
     python3 python3-pytest python3-pytest-xdist python3-aiosmtpd python3-jsonschema exim4-daemon-light openssl iproute2
     net-tools procps util-linux mount mandoc shellcheck'
