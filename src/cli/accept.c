@@ -33,10 +33,10 @@ static int print_rows(const Cli *cli, const json_t *before, const json_t *after,
     _cleanup_(grid_freep) Grid *grid = grid_new(3);
     int r = grid ? rows_diff(before, after, false, &diff) : -ENOMEM;
     if (r < 0) return r;
-    rows_add(grid, "-", diff.minus, diff.detail);
+    rows_add(grid, "-", diff.minus, diff.detail, SIZE_MAX, 0);
     grid_paint_rows(grid, 0, cli->colours.red, cli->colours.reset);
     size_t plus = grid_rows(grid);
-    rows_add(grid, "+", diff.plus, diff.detail);
+    rows_add(grid, "+", diff.plus, diff.detail, SIZE_MAX, 0);
     grid_paint_rows(grid, plus, cli->colours.green, cli->colours.reset);
     return grid_print(grid, stdout, indent);
 }
@@ -46,7 +46,7 @@ static int print_list(const char *heading, const json_t *endpoints) {
     if (!grid) return -ENOMEM;
     printf("%s\n", heading);
     if (json_array_size(endpoints) == 0) puts("  nothing");
-    rows_add(grid, "", endpoints, PHRASE_NAME);
+    rows_add(grid, "", endpoints, PHRASE_NAME, SIZE_MAX, 0);
     return grid_print(grid, stdout, "  ");
 }
 

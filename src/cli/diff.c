@@ -33,10 +33,10 @@ static int print_view(const Cli *cli, const Look *look, const View *view, bool f
     if (incident) printf("  (incident %s)", incident->token);
     if (view->watch == WATCH_LOG) printf("  (only logged)");
     puts("");
-    rows_add(grid, "-", diff.minus, diff.detail);
+    rows_add(grid, "-", diff.minus, diff.detail, SIZE_MAX, 0);
     grid_paint_rows(grid, 0, cli->colours.red, cli->colours.reset);
     size_t plus = grid_rows(grid);
-    rows_add(grid, "+", diff.plus, diff.detail);
+    rows_add(grid, "+", diff.plus, diff.detail, SIZE_MAX, 0);
     grid_paint_rows(grid, plus, cli->colours.green, cli->colours.reset);
     return grid_print(grid, stdout, "");
 }

@@ -159,7 +159,7 @@ static int print_grid(const Cli *cli, const Look *look, const Port *port, const 
     cli_heading(cli, "Expected, but not there:");
     _cleanup_(grid_freep) Grid *rows = grid_new(3);
     if (!rows) return -ENOMEM;
-    rows_add(rows, "-", gone, PHRASE_NAME);
+    rows_add(rows, "-", gone, PHRASE_NAME, SIZE_MAX, 0);
     grid_paint_rows(rows, 0, cli->colours.red, cli->colours.reset);
     return grid_print(rows, stdout, "");
 }

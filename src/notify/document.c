@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "notify/extent.h"
 #include "notify/moment.h"
 #include "notify/phrase.h"
 #include "notify/rows.h"
@@ -86,15 +87,30 @@ json_t *document_endpoint(const Endpoint *endpoint) {
     return object;
 }
 
-json_t *document_endpoints(const Endpoints *endpoints) {
+static json_t *document_rows(const Endpoint *const *rows, size_t n) {
     json_t *array = json_array();
-    for (size_t i = 0; array && i < endpoints->n; i++) {
+    for (size_t i = 0; array && i < n; i++) {
+        if (json_array_append_new(array, document_endpoint(rows[i])) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *document_first(const Endpoints *endpoints, size_t max) {
+    json_t *array = json_array();
+    for (size_t i = 0; array && i < endpoints->n && i < max; i++) {
         if (json_array_append_new(array, document_endpoint(&endpoints->items[i])) < 0) {
             json_decref(array);
             return NULL;
         }
     }
     return array;
+}
+
+json_t *document_endpoints(const Endpoints *endpoints) {
+    return document_first(endpoints, SIZE_MAX);
 }
 
 static const char *table_state_name(TableState state) {
@@ -168,74 +184,6 @@ json_t *document_coverage(const Snapshot *snapshot, const Rules *rules) {
     put(&object, "without_owner", json_integer(snapshot->without_owner));
     put(&object, "ignored", json_integer(ignored));
     return object;
-}
-
-/* Adds {label, command}. The command holds only what we made ourselves: never text an attacker could choose. */
-static bool next_add(json_t *array, const char *label, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static bool next_add(json_t *array, const char *label, const char *format, ...) {
-    _cleanup_free_ char *command = NULL;
-    va_list arguments;
-    va_start(arguments, format);
-    int r = vasprintf(&command, format, arguments);
-    va_end(arguments);
-    if (r < 0) {
-        command = NULL;
-        return false;
-    }
-    return json_array_append_new(array, json_pack("{ssss}", "label", label, "command", command)) == 0;
-}
-
-static bool token_plain(const char *token) {
-    if (!*token) return false;
-    for (const char *p = token; *p; p++)
-        if (!((*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9'))) return false;
-    return true;
-}
-
-static bool path_plain(const char *path) {
-    if (!path || *path != '/') return false;
-    for (const char *p = path; *p; p++)
-        if (!strchr("/._-+", *p) && !((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9')))
-            return false;
-    return true;
-}
-
-/* Where the configuration states what this port must be: `accept` cannot change that. NULL: it does not. */
-static const Place *stated_place(const Event *event, const Rules *rules) {
-    if (!rules || event->surface.port == 0) return NULL;
-    const PortRule *rule = rules_find(rules, event->surface.protocol, event->surface.port);
-    if (!rule) return NULL;
-    if (rule->stated_place.file) return &rule->stated_place;
-    if (rule->expect != EXPECT_BASELINE && rule->expect_place.file) return &rule->expect_place;
-    return NULL;
-}
-
-static json_t *document_next(const Event *event, const Rules *rules) {
-    _cleanup_json_ json_t *array = json_array();
-    if (!array) return NULL;
-    bool good = true;
-    if (event->type == EVENT_TEST) return TAKE_PTR(array);
-    if (event->type == EVENT_LEARNED)
-        good = next_add(array, "look", "portwatch list");
-    else if (event->type == EVENT_SELF || event->incident.aspect == ASPECT_SELF) {
-        bool configuration = event->subject && strcmp(event->subject, "configuration") == 0;
-        good = next_add(array, "look", configuration ? "portwatch check-config" : "portwatch status");
-    } else {
-        char surface[SURFACE_TEXT_MAX];
-        if (event->surface.port != 0 && event->surface.protocol == PROTOCOL_TCP)
-            good = next_add(array, "look", "portwatch list %u", event->surface.port);
-        else
-            good = next_add(array, "look", "portwatch list %s", surface_format(&event->surface, surface));
-        const Place *place = stated_place(event, rules);
-        bool open = event->has_incident && event->incident.state == INCIDENT_OPEN && token_plain(event->incident.token);
-        if (open && !place)
-            good = good && next_add(array, "keep", "sudo portwatch accept %s --reason \"...\"", event->incident.token);
-        else if (open && path_plain(place->file))
-            good = good && next_add(array, "keep", "sudoedit %s   # line %u states it", place->file, place->line);
-        if (open && !event->incident.acknowledged)
-            good = good && next_add(array, "later", "sudo portwatch ack %s", event->incident.token);
-    }
-    return good ? TAKE_PTR(array) : NULL;
 }
 
 static const char *status_name(const Event *event) {
@@ -317,6 +265,29 @@ static json_t *nullable(const char *text) {
     return text ? json_string(text) : json_null();
 }
 
+/* `before` and `after`, and how many rows of each were left out where there are very many. */
+static void put_rows(json_t **data, const Event *event) {
+    Extent extent;
+    if (extent_init(&event->before, &event->after, event->has_incident && event->surface.port == 0, &extent) < 0) {
+        json_decref(*data);
+        *data = NULL;
+        return;
+    }
+    put(data, "before", document_rows(extent.before, extent.n_before));
+    put(data, "after", document_rows(extent.after, extent.n_after));
+    if (extent.omitted_before || extent.omitted_after)
+        put(data, "omitted",
+            json_pack(
+                "{sIsI}", "before", (json_int_t)extent.omitted_before, "after", (json_int_t)extent.omitted_after));
+    extent_done(&extent);
+}
+
+static const char *expect_name(const Rules *rules, const Surface *surface) {
+    const PortRule *rule = rules && surface->port ? rules_find(rules, surface->protocol, surface->port) : NULL;
+    if (!rule || rule->expect == EXPECT_BASELINE) return "baseline";
+    return rule->expect == EXPECT_OPEN ? "open" : "closed";
+}
+
 static json_t *document_data(
     const Event *event, const char *host, const char *machine_id, const json_t *coverage, const Rules *rules) {
     bool incident = event->has_incident;
@@ -336,12 +307,12 @@ static json_t *document_data(
     put(&data, "port", surface && !ephemeral ? json_integer(event->surface.port) : json_null());
     if (ephemeral) put(&data, "local", json_boolean(event->surface.local));
     put(&data, "name", document_string(event->name));
+    put(&data, "expect", surface ? json_string(expect_name(rules, &event->surface)) : json_null());
     put(&data, "opened", incident ? document_moment(event->incident.opened) : json_null());
     put(&data, "seen", document_moment(event->seen));
-    put(&data, "before", document_endpoints(&event->before));
-    put(&data, "after", document_endpoints(&event->after));
+    put_rows(&data, event);
     if (event->type == EVENT_RESOLVED) {
-        put(&data, "expected", document_endpoints(&event->incident.before));
+        put(&data, "expected", document_first(&event->incident.before, EXTENT_ROWS_MAX));
         put(&data, "ending", nullable(ending_name(event->ending)));
         put(&data, "by", document_string(event->by));
         put(&data, "reason", document_string(event->reason));

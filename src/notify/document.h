@@ -31,6 +31,10 @@ json_t *document_coverage(const Snapshot *snapshot, const Rules *rules);
 char *document_event(
     const Event *event, const char *host, const char *machine_id, const json_t *coverage, const Rules *rules);
 
+/* The commands an event suggests: [{label, command}]. They hold only what we made ourselves, never what an attacker
+ * could choose. */
+json_t *document_next(const Event *event, const Rules *rules);
+
 /* Reads a stored document. NULL: it is not a JSON object or array (or memory was short). */
 json_t *document_parse(const char *text);
 /* One line of JSON, "</" written as "<\/" so that it can stand inside a script element. */

@@ -44,8 +44,9 @@ static void put_port(FILE *out, const json_t *data, const Sides *sides) {
     if (!sides->ephemeral)
         fprintf(out, "%lld/%s", (long long)json_integer_value(json_object_get(data, "port")), protocol);
     else {
-        const json_t *rows = json_array_size(sides->diff.plus) ? sides->diff.plus : sides->diff.minus;
-        size_t ports = phrase_count_ports(rows);
+        bool came = json_array_size(sides->diff.plus) > 0;
+        const json_t *rows = came ? sides->diff.plus : sides->diff.minus;
+        size_t ports = phrase_count_ports(rows) + phrase_omitted(data, came ? "after" : "before");
         const json_t *first = json_array_get(rows, 0);
         if (ports == 1)
             fprintf(out, "ephemeral %lld/%s", (long long)json_integer_value(json_object_get(first, "port")), protocol);
@@ -117,7 +118,7 @@ static void put_ended(FILE *out, const json_t *data, const Sides *sides) {
         } else
             put_where(out, ", on ", now, "");
     }
-    put_owners(out, ": ", now, PHRASE_NAME);
+    if (json_array_size(sides->after) > 0 || phrase_has_owner(now)) put_owners(out, ": ", now, PHRASE_NAME);
 }
 
 static void put_owner_change(FILE *out, bool still, const Sides *sides) {
@@ -141,6 +142,12 @@ static void put_owner_change(FILE *out, bool still, const Sides *sides) {
 static void put_change(FILE *out, const json_t *data, const char *type, const Sides *sides) {
     bool still = strcmp(type, "reminder") == 0;
     if (is(data, "change", "closed")) {
+        if (json_array_size(sides->before) == 0 || phrase_is_stated(sides->before)) {
+            /* It may never have been open. */
+            fprintf(out, "%s not open, though the configuration expects it", still ? " still" : "");
+            put_where(out, " on ", sides->before, "");
+            return;
+        }
         fputs(still ? " still closed" : " closed", out);
         put_where(out, " (was on ", sides->before, ")");
         if (phrase_has_owner(sides->before)) put_owners(out, ": ", sides->before, PHRASE_NAME);
@@ -152,7 +159,7 @@ static void put_change(FILE *out, const json_t *data, const char *type, const Si
         put_owner_change(out, still, sides);
     } else {
         put_where(out, still ? " still on " : " now on ", sides->after, "");
-        put_where(out, " (was ", sides->before, ")");
+        put_where(out, phrase_is_stated(sides->before) ? " (expected: " : " (was ", sides->before, ")");
         bool others =
             json_array_size(sides->diff.minus) > 0 && json_array_size(sides->diff.plus) > 0 && !sides->diff.same_owners;
         PhraseDetail detail = others ? sides->diff.detail : PHRASE_NAME;
@@ -164,7 +171,7 @@ static void put_change(FILE *out, const json_t *data, const char *type, const Si
 static void put_portwatch(FILE *out, const json_t *document, const json_t *data) {
     const char *type = phrase_type(document), *subject = phrase_string(document, "subject");
     if (strcmp(type, "learned") == 0) {
-        size_t ports = phrase_count_ports(json_object_get(data, "after"));
+        size_t ports = phrase_count_ports(json_object_get(data, "after")) + phrase_omitted(data, "after");
         fprintf(out, "watching %zu port%s", ports, ports == 1 ? "" : "s");
     } else if (strcmp(type, "test") == 0)
         fputs("test message", out);

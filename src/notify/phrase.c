@@ -187,6 +187,14 @@ bool phrase_has_owner(const json_t *endpoints) {
     return false;
 }
 
+bool phrase_is_stated(const json_t *endpoints) {
+    for (size_t i = 0; i < json_array_size(endpoints); i++) {
+        const json_t *endpoint = json_array_get(endpoints, i);
+        if (json_is_object(json_object_get(endpoint, "owner")) || json_object_get(endpoint, "since")) return false;
+    }
+    return json_array_size(endpoints) > 0;
+}
+
 bool phrase_is_local(const json_t *endpoint) {
     const char *address = phrase_string(endpoint, "address");
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 || strncmp(address, "::ffff:127.", 11) == 0;
@@ -248,6 +256,11 @@ void phrase_addresses(FILE *out, const json_t *endpoints, bool lengthy) {
         fputs(loopback ? "this host only" : "no address", out);
     else if (loopback && !all4 && !all6)
         fputs(" and this host", out);
+}
+
+size_t phrase_omitted(const json_t *data, const char *side) {
+    json_int_t n = json_integer_value(json_object_get(json_object_get(data, "omitted"), side));
+    return n > 0 ? (size_t)n : 0;
 }
 
 size_t phrase_count_ports(const json_t *endpoints) {

@@ -30,6 +30,8 @@ void phrase_port(FILE *out, const json_t *document);
 PhraseDetail phrase_detail(const json_t *before, const json_t *after, bool *ret_same);
 /* True if any endpoint's owner is known. What the configuration states has none. */
 bool phrase_has_owner(const json_t *endpoints);
+/* True if no endpoint was ever seen there: the configuration alone names them. False for none. */
+bool phrase_is_stated(const json_t *endpoints);
 /* True if the endpoint's address is a loopback one. */
 bool phrase_is_local(const json_t *endpoint);
 
@@ -47,5 +49,7 @@ bool phrase_is_port(const json_t *document);
 int64_t phrase_time(const json_t *object, const char *key);
 /* Ports (protocol and number) in an array of endpoints sorted by them. */
 size_t phrase_count_ports(const json_t *endpoints);
+/* How many rows of `side` (before, after) the document had no room for. */
+size_t phrase_omitted(const json_t *data, const char *side);
 /* The owners of an endpoint, as a new array (empty: none known). NULL: no memory. */
 json_t *phrase_endpoint_owners(const json_t *endpoint);

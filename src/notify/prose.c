@@ -92,19 +92,24 @@ static void subject_ports(FILE *out, const Ranked *sorted, size_t n) {
     }
 }
 
+static bool is_reminder(const json_t *document) {
+    return strcmp(phrase_type(document), "reminder") == 0;
+}
+
 static void subject_group(FILE *out, const Ranked *sorted, size_t n) {
-    size_t ports = 0, over = 0, notices = 0, resolved = 0;
+    size_t ports = 0, over = 0, notices = 0, resolved = 0, reminders = 0;
     for (size_t i = 0; i < n; i++) {
         bool port = phrase_is_port(sorted[i].document), ended = is_resolved(sorted[i].document);
         ports += port;
         notices += !port;
         over += port && ended;
         resolved += ended;
+        reminders += is_reminder(sorted[i].document);
     }
     if (has_severity(sorted[0].document)) fprintf(out, "%s ", severity_word(sorted[0].document));
     if (ports > 0) {
         fprintf(out, "%zu port%s", ports, ports == 1 ? "" : "s");
-        if (resolved < n) fputs(" changed", out);
+        if (resolved < n) fputs(reminders < n ? " changed" : ports == 1 ? " still differs" : " still differ", out);
         if (over > 0 && over < ports) fprintf(out, " (%zu over)", over);
         if (notices > 0) fprintf(out, " and %zu notice%s", notices, notices == 1 ? "" : "s");
         subject_ports(out, sorted, n);
@@ -240,18 +245,32 @@ static void late_write(FILE *out, const Ranked *sorted, size_t n, const ProseOpt
         n == 1 ? "the event it tells" : "the first event it tells");
 }
 
+/* What the configuration states cannot be accepted. */
+static bool is_acceptable(const json_t *document) {
+    const json_t *next = json_object_get(phrase_data(document), "next");
+    for (size_t i = 0; i < json_array_size(next); i++)
+        if (strstr(phrase_string(json_array_get(next, i), "command"), "portwatch accept ")) return true;
+    return false;
+}
+
 static int group_write(FILE *out, const Ranked *sorted, size_t n, const ProseOptions *options) {
-    size_t open = 0;
-    for (size_t i = 0; i < n; i++)
-        open += phrase_is_port(sorted[i].document) &&
-                strcmp(phrase_string(phrase_data(sorted[i].document), "status"), "open") == 0;
-    fprintf(out, "%zu changes on %s, the most urgent first:\n\n", n, options->host);
+    size_t open = 0, acceptable = 0, reminders = 0;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *document = sorted[i].document;
+        open += phrase_is_port(document) && strcmp(phrase_string(phrase_data(document), "status"), "open") == 0;
+        acceptable += is_acceptable(document);
+        reminders += is_reminder(document);
+    }
+    if (reminders == n)
+        fprintf(out, "%zu reminders from %s, the most urgent first:\n\n", n, options->host);
+    else
+        fprintf(out, "%zu changes on %s, the most urgent first:\n\n", n, options->host);
     int r = n > SECTIONS_MAX ? overview_rows(out, sorted, n) : overview_write(out, sorted, n);
     if (r < 0) return r;
     if (open > 1) {
         int host = (int)strcspn(options->host, ".");
-        fprintf(out, "\nOn %.*s:\n  look   portwatch diff\n  keep   sudo portwatch accept --all --reason \"...\"\n",
-            host, options->host);
+        fprintf(out, "\nOn %.*s:\n  look   portwatch diff\n", host, options->host);
+        if (acceptable > 1) fputs("  keep   sudo portwatch accept --all --reason \"...\"\n", out);
     }
     size_t full = n < SECTIONS_MAX ? n : SECTIONS_MAX;
     for (size_t i = 0; i < full; i++) {

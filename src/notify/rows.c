@@ -104,14 +104,20 @@ static const char *row_family(const json_t *endpoint) {
     return strchr(phrase_string(endpoint, "address"), ':') ? "6" : "";
 }
 
-void rows_add(Grid *grid, const char *sign, const json_t *endpoints, PhraseDetail detail) {
-    for (size_t i = 0; i < json_array_size(endpoints); i++) {
+void rows_add(Grid *grid, const char *sign, const json_t *endpoints, PhraseDetail detail, size_t max, size_t omitted) {
+    size_t n = json_array_size(endpoints), shown = n > max ? max : n;
+    for (size_t i = 0; i < shown; i++) {
         const json_t *endpoint = json_array_get(endpoints, i);
         grid_cellf(grid, "%s%s%s%s", sign, *sign ? " " : "", phrase_string(endpoint, "protocol"), row_family(endpoint));
         grid_take(grid, rows_address(endpoint));
         grid_take(grid, row_owner(endpoint, detail));
         grid_end(grid);
     }
+    n += omitted;
+    if (n == shown) return;
+    grid_cell(grid, sign);
+    grid_cellf(grid, "and %zu more", n - shown);
+    grid_end(grid);
 }
 
 static int strings_add(json_t *array, const char *sign, const json_t *endpoints, PhraseDetail detail) {

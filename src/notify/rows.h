@@ -21,8 +21,9 @@ int rows_diff(const json_t *before, const json_t *after, bool any_port, RowsDiff
 int rows_diff_data(const json_t *data, RowsDiff *ret);
 void rows_diff_done(RowsDiff *diff);
 
-/* Adds rows of three cells: "- tcp", "127.0.0.1:5432", "postgres". `sign` goes before the protocol; "" for none. */
-void rows_add(Grid *grid, const char *sign, const json_t *endpoints, PhraseDetail detail);
+/* Adds rows of three cells: "- tcp", "127.0.0.1:5432", "postgres". `sign` goes before the protocol; "" for none. Of
+ * more than `max` the last row says how many are left out, `omitted` ones with them. */
+void rows_add(Grid *grid, const char *sign, const json_t *endpoints, PhraseDetail detail, size_t max, size_t omitted);
 /* ["- tcp 127.0.0.1:5432 postgres", ...]. NULL: no memory. */
 json_t *rows_diff_strings(const json_t *data);
 /* "127.0.0.1:5432", ":::5432", "0.0.0.0%eth0:68". Allocated; NULL: no memory. */

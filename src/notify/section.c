@@ -12,6 +12,9 @@
 
 #define OWNERS_MAX 5
 #define ARGUMENTS_MAX 240
+/* A mail stays one that people read, and mail servers take, however large the host. */
+#define ROWS_MAX 50
+#define LEARNED_MAX 500
 
 /* Whose owners are described: who stands there now, else who did. Of the ephemeral ports only what differs. */
 static int concerned(const json_t *data, json_t **ret) {
@@ -28,7 +31,8 @@ static int concerned(const json_t *data, json_t **ret) {
     return 0;
 }
 
-static void owner_line(FILE *out, const json_t *owner) {
+/* `gone`: it is what the baseline knows; its process may have been another one when it went. */
+static void owner_line(FILE *out, const json_t *owner, bool gone) {
     const char *unit = phrase_string(owner, "unit"), *shown = phrase_string(owner, "unit_shown");
     const char *exe = phrase_string(owner, "exe"), *exe_shown = phrase_string(owner, "exe_shown");
     const char *user = phrase_string(owner, "user");
@@ -54,7 +58,7 @@ static void owner_line(FILE *out, const json_t *owner) {
         fprintf(out, ", uid %lld", (long long)json_integer_value(uid));
     else
         fputs(", user not known", out);
-    if (json_is_integer(pid)) fprintf(out, ", pid %lld", (long long)json_integer_value(pid));
+    if (!gone && json_is_integer(pid)) fprintf(out, ", pid %lld", (long long)json_integer_value(pid));
     fputc('\n', out);
 }
 
@@ -73,7 +77,7 @@ static void arguments_line(FILE *out, const json_t *owner) {
     fputc('\n', out);
 }
 
-static int owners_block(FILE *out, const json_t *endpoints, bool arguments) {
+static int owners_block(FILE *out, const json_t *endpoints, bool arguments, bool gone) {
     json_t *seen = json_array();
     size_t n = 0, more = 0;
     for (size_t i = 0; seen && i < json_array_size(endpoints); i++) {
@@ -89,15 +93,15 @@ static int owners_block(FILE *out, const json_t *endpoints, bool arguments) {
                 more++;
                 continue;
             }
-            fputs(n == 0 ? "\nOwner  " : "Owner  ", out);
-            owner_line(out, owner);
+            fprintf(out, "%s%s  ", n == 0 ? "\n" : "", gone ? "Was  " : "Owner");
+            owner_line(out, owner, gone);
             if (arguments) arguments_line(out, owner);
             n++;
         }
         json_decref(owners);
     }
     if (more) fprintf(out, "       and %zu more\n", more);
-    if (n == 0 && json_array_size(endpoints) > 0) fputs("\nOwner  not known\n", out);
+    if (n == 0 && !gone && json_array_size(endpoints) > 0) fputs("\nOwner  not known\n", out);
     bool good = seen != NULL;
     json_decref(seen);
     return good ? 0 : -ENOMEM;
@@ -113,9 +117,9 @@ static int rows_block(FILE *out, const json_t *data) {
     else {
         /* What stayed is shown where it says something about what did not. */
         bool context = json_is_integer(json_object_get(data, "port"));
-        rows_add(grid, "-", diff.minus, diff.detail);
-        rows_add(grid, "+", diff.plus, diff.detail);
-        if (context && grid_rows(grid) > 0) rows_add(grid, " ", diff.same, diff.detail);
+        rows_add(grid, "-", diff.minus, diff.detail, ROWS_MAX, phrase_omitted(data, "before"));
+        rows_add(grid, "+", diff.plus, diff.detail, ROWS_MAX, phrase_omitted(data, "after"));
+        if (context && grid_rows(grid) > 0) rows_add(grid, " ", diff.same, diff.detail, ROWS_MAX, 0);
         if (grid_rows(grid) > 0) {
             fputc('\n', out);
             r = grid_print(grid, out, "");
@@ -172,7 +176,7 @@ static int learned_block(FILE *out, const json_t *data) {
             r = -ENOMEM;
         else if (json_array_size(part) > 0) {
             fputs(local ? "\nOn this host only:\n" : "\nOn addresses that others can send to:\n", out);
-            rows_add(grid, "", part, PHRASE_NAME);
+            rows_add(grid, "", part, PHRASE_NAME, LEARNED_MAX, local ? 0 : phrase_omitted(data, "after"));
             r = grid_print(grid, out, "  ");
         }
         json_decref(part);
@@ -188,7 +192,8 @@ int section_write(FILE *out, const json_t *document, const ProseOptions *options
         _cleanup_json_ json_t *endpoints = NULL;
         r = rows_block(out, data);
         if (r >= 0) r = concerned(data, &endpoints);
-        if (r >= 0) r = owners_block(out, endpoints, options->detail_full);
+        bool gone = json_array_size(json_object_get(data, "after")) == 0;
+        if (r >= 0) r = owners_block(out, endpoints, options->detail_full, gone);
     } else if (r >= 0 && strcmp(phrase_type(document), "learned") == 0)
         r = learned_block(out, data);
     if (r >= 0) r = merged_block(out, document, options);

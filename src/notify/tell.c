@@ -75,14 +75,24 @@ static void put_before(const Teller *t) {
             t->out);
         return;
     }
+    if (json_array_size(t->before) == 0 && is(t->data, "expect", "closed")) {
+        fprintf(t->out, "The configuration says that nothing may %s here.\n", t->do_);
+        return;
+    }
     if (json_array_size(t->before) == 0) {
         fputs("Until then nothing was expected on this port.\n", t->out);
+        return;
+    }
+    if (phrase_is_stated(t->before)) {
+        fputs("The configuration expects it on ", t->out);
+        phrase_addresses(t->out, t->before, json_array_size(t->after) == 0);
+        fputs(".\n", t->out);
         return;
     }
     put_until_then(t);
     if ((!t->same_owners || json_array_size(t->after) == 0) && phrase_has_owner(t->before)) {
         phrase_owners(t->out, t->before, t->detail);
-        fputc(' ', t->out);
+        fputs(is(t->data, "protocol", "tcp") ? " listened " : " received ", t->out);
     }
     fputs("on ", t->out);
     phrase_addresses(t->out, t->before, json_array_size(t->after) == 0);
@@ -175,7 +185,8 @@ static void tell_portwatch(const Teller *t) {
               "From now on it tells when a port opens, closes, or changes address or owner.\n"
               "That you read this shows that its messages arrive.\n",
             t->out);
-        size_t ports = phrase_count_ports(t->after), endpoints = json_array_size(t->after);
+        size_t omitted = phrase_omitted(t->data, "after");
+        size_t ports = phrase_count_ports(t->after) + omitted, endpoints = json_array_size(t->after) + omitted;
         fprintf(t->out, "\n%zu port%s, %zu address%s:\n", ports, ports == 1 ? "" : "s", endpoints,
             endpoints == 1 ? "" : "es");
     } else if (strcmp(type, "test") == 0) {

@@ -267,9 +267,108 @@ static void test_stated_address_has_no_owner(void **state) {
     sample_listen(&event.after, "0.0.0.0", 443, sample_owner("n.service", "/usr/sbin/nginx", "root", 0, 7));
     _cleanup_(mail_done) Mail mail = {0};
     mail_of(&event, 1, &at_once, &mail);
+    assert_string_equal(mail.subject,
+        "[db1.example.com] WARNING 443/tcp now on all IPv4 addresses (expected: 10.0.0.5): nginx (user root)");
+    assert_has(mail.text, "The configuration expects it on 10.0.0.5.\n");
+    assert_null(strstr(mail.text, "Until then"));
+}
+
+/* A port that must be open and never was has not "closed". */
+static void test_never_open(void **state) {
+    _cleanup_(event_done) Event event;
+    sample_event(&event, EVENT_OPENED, CHANGE_CLOSED, 7500);
+    _cleanup_(mail_done) Mail mail = {0}, stated = {0}, again = {0};
+    mail_of(&event, 1, &at_once, &mail);
+    assert_mail(&mail);
     assert_string_equal(
-        mail.subject, "[db1.example.com] WARNING 443/tcp now on all IPv4 addresses (was 10.0.0.5): nginx (user root)");
-    assert_has(mail.text, "Until then, on 10.0.0.5.\n");
+        mail.subject, "[db1.example.com] WARNING 7500/tcp not open, though the configuration expects it");
+    assert_has(mail.text, "nobody listens on 7500/tcp.\nThe configuration says that it must be open.\n");
+    sample_listen(&event.before, "10.0.0.5", 7500, NULL);
+    mail_of(&event, 1, &at_once, &stated);
+    assert_has(stated.subject, "7500/tcp not open, though the configuration expects it on 10.0.0.5");
+    assert_has(stated.text, "The configuration expects it on 10.0.0.5.\n");
+    event.type = EVENT_REMINDER;
+    mail_of(&event, 1, &at_once, &again);
+    assert_has(again.subject, "7500/tcp still not open, though the configuration expects it on 10.0.0.5");
+}
+
+/* What the configuration forbids is said to be forbidden, and nobody is sent to `accept`. */
+static void test_forbidden(void **state) {
+    PortRule rule = {.protocol = PROTOCOL_TCP, .first = 23, .last = 23, .expect = EXPECT_CLOSED};
+    rule.expect_place.file = strdup("/etc/portwatch.conf");
+    rule.expect_place.line = 7;
+    Rules rules = {.ports = &rule, .n_ports = 1};
+    json_t *documents[2];
+    for (size_t i = 0; i < 2; i++) {
+        _cleanup_(event_done) Event event;
+        sample_event(&event, i ? EVENT_REMINDER : EVENT_OPENED, CHANGE_OPENED, 23);
+        sample_listen(&event.after, "0.0.0.0", 23, sample_owner("a.service", "/usr/bin/a", "root", 0, 1));
+        event.incident.id[0] = i ? 'a' : 'b';
+        _cleanup_free_ char *text = document_event(&event, "db1", "", NULL, &rules);
+        documents[i] = document_parse(text);
+    }
+    _cleanup_(mail_done) Mail mail = {0}, group = {0};
+    assert_int_equal(prose_message(documents, 1, &at_once, &mail.subject, &mail.text), 0);
+    assert_has(mail.text, "The configuration says that nothing may listen here.\n");
+    assert_has(mail.text, "sudoedit /etc/portwatch.conf   # line 7 states it");
+    assert_int_equal(prose_message(documents, 2, &at_once, &group.subject, &group.text), 0);
+    assert_null(strstr(group.text, "accept"));
+    for (size_t i = 0; i < 2; i++) json_decref(documents[i]);
+    free(rule.expect_place.file);
+}
+
+/* The baseline's pid is not that of the process that went. */
+static void test_closed(void **state) {
+    _cleanup_(event_done) Event event;
+    sample_event(&event, EVENT_OPENED, CHANGE_CLOSED, 443);
+    sample_listen(&event.before, "0.0.0.0", 443, sample_owner("n.service", "/usr/sbin/nginx", "root", 0, 7));
+    _cleanup_(mail_done) Mail mail = {0};
+    mail_of(&event, 1, &at_once, &mail);
+    assert_has(mail.text, "Until then, nginx (user root) listened on all IPv4 addresses.\n");
+    assert_has(mail.text, "\nWas    n.service, /usr/sbin/nginx, user root\n");
+}
+
+static void test_reminders(void **state) {
+    Event events[2];
+    for (size_t i = 0; i < 2; i++) {
+        uint16_t port = (uint16_t)(443 + i);
+        sample_event(&events[i], EVENT_REMINDER, CHANGE_CLOSED, port);
+        sample_listen(&events[i].before, "0.0.0.0", port, sample_owner("n.service", "/usr/sbin/n", "root", 0, 7));
+    }
+    _cleanup_(mail_done) Mail mail = {0};
+    mail_of(events, 2, &at_once, &mail);
+    assert_string_equal(mail.subject, "[db1.example.com] WARNING 2 ports still differ: 443/tcp, 444/tcp");
+    assert_has(mail.text, "2 reminders from db1.example.com, the most urgent first:\n");
+    for (size_t i = 0; i < 2; i++) event_done(&events[i]);
+}
+
+/* However many endpoints one event has, its mail can be read, and made in no time. */
+static void test_thousands_of_rows(void **state) {
+    _cleanup_(event_done) Event pool, learned = {.type = EVENT_LEARNED, .time = SAMPLE_TIME};
+    sample_event(&pool, EVENT_OPENED, CHANGE_OPENED, 0);
+    Owner *old = sample_owner("a.service", "/usr/bin/a", "root", 0, 1);
+    Owner *new = sample_owner("b.service", "/usr/bin/b", "root", 0, 2);
+    for (unsigned i = 0; i < 9000; i++) {
+        uint16_t port = (uint16_t)(33000 + i);
+        sample_listen(&pool.before, "0.0.0.0", port, owner_ref(old));
+        sample_listen(&pool.after, "0.0.0.0", (uint16_t)(port + 9000), owner_ref(old));
+        sample_listen(&learned.after, "0.0.0.0", port, owner_ref(old));
+        if (i % 3 == 0) sample_listen(&pool.after, "0.0.0.0", (uint16_t)(port + 18000), owner_ref(new));
+    }
+    owner_unref(old);
+    owner_unref(new);
+    Event *const events[] = {&pool, &learned};
+    for (size_t i = 0; i < 2; i++) {
+        _cleanup_(mail_done) Mail mail = {0};
+        mail_of(events[i], 1, &at_once, &mail);
+        assert_mail(&mail);
+        assert_true(strlen(mail.text) < 64 * 1024);
+        assert_has(mail.text, i ? "and 8500 more" : "and 2950 more");
+        assert_has(mail.subject, i ? "watching 9000 ports" : "3000 ephemeral tcp ports opened");
+        _cleanup_json_ json_t *document = sample_document(events[i]);
+        _cleanup_free_ char *text = document_text(document);
+        assert_true(strlen(text) < 4 << 20);
+    }
 }
 
 static void test_learned(void **state) {
@@ -305,6 +404,11 @@ int main(void) {
         cmocka_unit_test(test_detail),
         cmocka_unit_test(test_owner_that_looks_the_same),
         cmocka_unit_test(test_stated_address_has_no_owner),
+        cmocka_unit_test(test_never_open),
+        cmocka_unit_test(test_forbidden),
+        cmocka_unit_test(test_closed),
+        cmocka_unit_test(test_reminders),
+        cmocka_unit_test(test_thousands_of_rows),
         cmocka_unit_test(test_learned),
         cmocka_unit_test(test_nothing),
     };

@@ -1,0 +1,73 @@
+/* What an event's reader may want to do next. */
+#include <stdarg.h>
+#include <string.h>
+
+#include "notify/document.h"
+
+/* Adds {label, command}. The command holds only what we made ourselves: never text an attacker could choose. */
+static bool next_add(json_t *array, const char *label, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static bool next_add(json_t *array, const char *label, const char *format, ...) {
+    _cleanup_free_ char *command = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int r = vasprintf(&command, format, arguments);
+    va_end(arguments);
+    if (r < 0) {
+        command = NULL;
+        return false;
+    }
+    return json_array_append_new(array, json_pack("{ssss}", "label", label, "command", command)) == 0;
+}
+
+static bool token_plain(const char *token) {
+    if (!*token) return false;
+    for (const char *p = token; *p; p++)
+        if (!((*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9'))) return false;
+    return true;
+}
+
+static bool path_plain(const char *path) {
+    if (!path || *path != '/') return false;
+    for (const char *p = path; *p; p++)
+        if (!strchr("/._-+", *p) && !((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9')))
+            return false;
+    return true;
+}
+
+/* Where the configuration states what this port must be: `accept` cannot change that. NULL: it does not. */
+static const Place *stated_place(const Event *event, const Rules *rules) {
+    if (!rules || event->surface.port == 0) return NULL;
+    const PortRule *rule = rules_find(rules, event->surface.protocol, event->surface.port);
+    if (!rule) return NULL;
+    if (rule->stated_place.file) return &rule->stated_place;
+    if (rule->expect != EXPECT_BASELINE && rule->expect_place.file) return &rule->expect_place;
+    return NULL;
+}
+
+json_t *document_next(const Event *event, const Rules *rules) {
+    _cleanup_json_ json_t *array = json_array();
+    if (!array) return NULL;
+    bool good = true;
+    if (event->type == EVENT_TEST) return TAKE_PTR(array);
+    if (event->type == EVENT_LEARNED)
+        good = next_add(array, "look", "portwatch list");
+    else if (event->type == EVENT_SELF || event->incident.aspect == ASPECT_SELF) {
+        bool configuration = event->subject && strcmp(event->subject, "configuration") == 0;
+        good = next_add(array, "look", configuration ? "portwatch check-config" : "portwatch status");
+    } else {
+        char surface[SURFACE_TEXT_MAX];
+        if (event->surface.port != 0 && event->surface.protocol == PROTOCOL_TCP)
+            good = next_add(array, "look", "portwatch list %u", event->surface.port);
+        else
+            good = next_add(array, "look", "portwatch list %s", surface_format(&event->surface, surface));
+        const Place *place = stated_place(event, rules);
+        bool open = event->has_incident && event->incident.state == INCIDENT_OPEN && token_plain(event->incident.token);
+        if (open && !place)
+            good = good && next_add(array, "keep", "sudo portwatch accept %s --reason \"...\"", event->incident.token);
+        else if (open && path_plain(place->file))
+            good = good && next_add(array, "keep", "sudoedit %s   # line %u states it", place->file, place->line);
+        if (open && !event->incident.acknowledged)
+            good = good && next_add(array, "later", "sudo portwatch ack %s", event->incident.token);
+    }
+    return good ? TAKE_PTR(array) : NULL;
+}
