@@ -15,6 +15,8 @@ import threading
 
 import pytest
 
+import harness
+
 from notifydriver import driver  # noqa: F401
 from servers import HttpServer, ca, wait_for  # noqa: F401
 
@@ -55,6 +57,11 @@ class Sink:
                 return
             with peer:
                 self.lines.append(peer.makefile().read())
+
+    def wait(self, n):
+        """The sender does not wait for us."""
+        harness.wait_until(lambda: len(self.lines) >= n, 10, f"{n} connections")
+        return self.lines
 
     def __exit__(self, *_):
         self._listener.shutdown(socket.SHUT_RDWR)
