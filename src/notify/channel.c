@@ -350,6 +350,7 @@ int channel_new(sd_event *event, const ChannelOptions *options, const NotifierRu
 }
 
 void channel_set_rule(Channel *channel, const NotifierRule *rule) {
+    resolved_move(&channel->resolved, channel->rule, rule);
     channel->rule = rule;
 }
 

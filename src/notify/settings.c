@@ -19,6 +19,11 @@ void resolved_done(Resolved *resolved) {
     *resolved = (Resolved){0};
 }
 
+void resolved_move(Resolved *resolved, const NotifierRule *from, const NotifierRule *to) {
+    for (size_t i = 0; i < resolved->n; i++)
+        resolved->origins[i] = &to->settings[resolved->origins[i] - from->settings];
+}
+
 __attribute__((format(printf, 5, 6))) static int complain(
     char ***errors, const NotifierRule *rule, const Place *place, const char *key, const char *format, ...) {
     va_list arguments;
@@ -116,9 +121,10 @@ static int setting_add(Resolved *resolved, const char *key, const char *value, c
     return s->key && s->value ? 0 : -ENOMEM;
 }
 
-/* A file of a repeating key gives one value a line; empty lines and # comments are skipped. */
+/* A file of a repeating key gives one value a line; empty lines and # comments are skipped. -ENODATA: no value. */
 static int lines_add(Resolved *resolved, const char *key, char *text, const Setting *origin) {
     char *save = NULL;
+    size_t before = resolved->n;
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         size_t n = strlen(line);
         if (n > 0 && line[n - 1] == '\r') line[n - 1] = '\0';
@@ -126,7 +132,7 @@ static int lines_add(Resolved *resolved, const char *key, char *text, const Sett
         int r = setting_add(resolved, key, line, origin);
         if (r < 0) return r;
     }
-    return 0;
+    return resolved->n > before ? 0 : -ENODATA;
 }
 
 static int value_take(const NotifierRule *rule, const Setting *setting, const FrameKey *key, Form form,
@@ -156,7 +162,7 @@ static int value_take(const NotifierRule *rule, const Setting *setting, const Fr
     r = key->flags & PW_KEY_REPEAT ? lines_add(resolved, key->name, text, setting)
                                    : setting_add(resolved, key->name, text, setting);
     explicit_bzero(text, strlen(text));
-    return r;
+    return r == -ENODATA ? complain(errors, rule, place, setting->key, "%s: %s", path, read_fault(r)) : r;
 }
 
 int settings_resolve(const NotifierRule *rule, const FrameKey *keys, size_t n_keys, const char *credentials,

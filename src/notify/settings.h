@@ -14,6 +14,8 @@ typedef struct Resolved {
 } Resolved;
 
 void resolved_done(Resolved *resolved);
+/* The rule `from` is about to go; `to` has the same settings in the same order: points the origins there. */
+void resolved_move(Resolved *resolved, const NotifierRule *from, const NotifierRule *to);
 
 /* Resolves a rule. `credentials` is the directory of `credential = NAME` (NULL: there is none). Faults of the
  * configuration go to `errors` as "file:line: [notifier:x] key: reason", and then *ret holds what was right. Reads

@@ -163,6 +163,43 @@ static void test_bad_files(void **state) {
     }
 }
 
+/* A reload may come while the plugin looks at its settings: the old rule is gone when it answers. */
+static void test_rule_replaced(void **state) {
+    (void)state;
+    Case c = {0};
+    add(&c, "server", "smtp://x");
+    add(&c, "header", "A: b");
+    resolve(&c, NULL);
+    Setting *moved = calloc(2, sizeof(*moved));
+    assert_non_null(moved);
+    memcpy(moved, c.settings, 2 * sizeof(*moved));
+    moved[1].place.line = 77;
+    NotifierRule next = c.rule;
+    next.settings = moved;
+    resolved_move(&c.resolved, &c.rule, &next);
+    memset(c.settings, 0xee, sizeof(c.settings));
+    assert_int_equal(settings_fault(&next, &c.resolved,
+                         &(FrameFault){.key = (char *)"header", .setting = 1, .reason = (char *)"no"}, &c.errors),
+        0);
+    assert_string_equal(c.errors[0], "pw.conf:77: [notifier:ops] header: no");
+    release(&c);
+    free(moved);
+}
+
+/* A file of comments gives no value, and what a plugin is promised is not empty. */
+static void test_file_of_comments(void **state) {
+    (void)state;
+    Case c = {0};
+    _cleanup_free_ char *path = path_of("comments", "# none\n\n", 8), *line = NULL;
+    add(&c, "server", "smtp://x");
+    add(&c, "header_file", path);
+    resolve(&c, NULL);
+    assert_true(asprintf(&line, "pw.conf:11: [notifier:ops] header_file: %s: is empty", path) > 0);
+    assert_non_null(c.errors);
+    assert_string_equal(c.errors[0], line);
+    release(&c);
+}
+
 static int setup(void **state) {
     (void)state;
     return mkdtemp(directory) ? 0 : -1;
@@ -180,6 +217,8 @@ int main(void) {
         cmocka_unit_test(test_credential),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_rule_replaced),
+        cmocka_unit_test(test_file_of_comments),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
