@@ -157,8 +157,15 @@ int decision_move_baseline(Decision *decision, const View *view, const Now *now,
     return 0;
 }
 
+static int64_t earlier_since(const Endpoint *known, const Now *now) {
+    return known->since && known->since < now->realtime ? known->since : now->realtime;
+}
+
 int decision_learn(Decision *decision, const View *view, const Now *now) {
-    int r = decision_move_baseline(decision, view, now, true);
+    /* One date for the whole port: what was learned in several looks did not join what was learned before. */
+    Now learned = *now;
+    for (size_t i = 0; i < view->baseline.n; i++) learned.realtime = earlier_since(view->baseline.items[i], &learned);
+    int r = decision_move_baseline(decision, view, &learned, true);
     if (r < 0) return r;
     Endpoints *after = &decision->baseline[decision->n_baseline - 1].after;
     size_t n = after->n;

@@ -121,18 +121,49 @@ static bool owners_certain(const Endpoint *expected, const Endpoint *seen) {
     return seen->n_owners > 0;
 }
 
+static bool same_rank(const Endpoint *a, const Endpoint *b) {
+    return !address_is_link_local(&a->address) && !address_is_link_local(&b->address) &&
+           address_is_loopback(&a->address) == address_is_loopback(&b->address) && strcmp(a->device, b->device) == 0;
+}
+
 /* An added address that is not worth a word: link-local, or of a rank its owner already has on this port. A link-local
  * address joins without a word, so it counts for no rank. */
 static bool is_quiet_addition(const Rows *baseline, const Answer *added) {
     if (address_is_link_local(&added->address)) return true;
     for (size_t i = 0; i < baseline->n; i++) {
         const Endpoint *e = baseline->items[i];
-        if (!address_is_link_local(&e->address) &&
-            address_is_loopback(&e->address) == address_is_loopback(&added->address) &&
-            strcmp(e->device, added->device) == 0 && owners_certain(e, added->endpoint))
+        if (same_rank(e, added->endpoint) && owners_certain(e, added->endpoint)) return true;
+    }
+    return false;
+}
+
+/* Did its owner have an address of this rank before this one? Then it joined without a word, and leaves so. */
+static bool has_joined(const Rows *baseline, const Endpoint *e) {
+    for (size_t i = 0; i < baseline->n; i++) {
+        const Endpoint *first = baseline->items[i];
+        if (first->since && first->since < e->since && same_rank(first, e) && owners_certain(first, e)) return true;
+    }
+    return false;
+}
+
+static bool find_wildcard(const Answers *answers, const Answer *below) {
+    for (size_t i = 0; i < answers->n; i++) {
+        const Answer *a = &answers->items[i];
+        if (a->address.family == below->address.family && address_is_any(&a->address) &&
+            strcmp(a->device, below->device) == 0 && owners_certain(a->endpoint, below->endpoint))
             return true;
     }
     return false;
+}
+
+/* A removed address that is not worth a word: one that came without a word, or where the same owner had and has all
+ * addresses. */
+static bool is_quiet_removal(
+    const Rows *baseline, const Answers *expected, const Answers *seen, const Answer *removed) {
+    if (address_is_link_local(&removed->address)) return true;
+    if (!removed->endpoint || address_is_any(&removed->address)) return false;
+    return has_joined(baseline, removed->endpoint) ||
+           (find_wildcard(expected, removed) && find_wildcard(seen, removed));
 }
 
 typedef struct Tally {
@@ -177,7 +208,8 @@ static void merge(const PortRule *rule, const Rows *baseline, Answers *expected,
     while (e < expected->n || s < seen->n) {
         int order = e == expected->n ? 1 : s == seen->n ? -1 : answer_compare(&expected->items[e], &seen->items[s]);
         if (order < 0) {
-            (*(address_is_link_local(&expected->items[e].address) ? &tally->quiet_removed : &tally->removed))++;
+            (*(is_quiet_removal(baseline, expected, seen, &expected->items[e]) ? &tally->quiet_removed
+                                                                               : &tally->removed))++;
             e++;
             continue;
         }

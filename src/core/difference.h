@@ -55,8 +55,9 @@ bool rows_local(const Rows *rows);
 typedef struct Difference {
     Change change;
     Reach reach; /* CHANGE_ADDRESS only */
-    bool quiet; /* CHANGE_NONE, yet something should join the baseline unannounced: an address of a rank that its owner
-                   already has, a link-local one, or a better known owner */
+    bool quiet; /* CHANGE_NONE, yet something should join the baseline or leave it unannounced: an address of a rank that
+                   its owner already has, one that joined so, one of many below the same owner's 0.0.0.0, a link-local
+                   one, or a better known owner */
 } Difference;
 
 /* Owners of ephemeral UDP ports that are kept; later ones make no difference. */

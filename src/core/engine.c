@@ -12,7 +12,7 @@
 static int expire_pauses(Step *step) {
     bool expired = false;
     for (size_t i = 0; i < step->state->n_pauses; i++)
-        if (step->state->pauses[i].until <= step->now->realtime) expired = true;
+        if (pause_left(&step->state->pauses[i], step->now) <= 0) expired = true;
     if (!expired) return 0;
     Decision *out = step->out;
     int r = decision_copy_pauses(out, step->state);
@@ -21,7 +21,7 @@ static int expire_pauses(Step *step) {
     size_t kept = 0;
     for (size_t i = 0; i < out->n_pauses && r >= 0; i++) {
         Pause p = out->pauses[i];
-        if (p.until > step->now->realtime)
+        if (pause_left(&p, step->now) > 0)
             out->pauses[kept++] = p;
         else
             r = decision_add_transition(out, TRANSITION_RESUMED, step->now, p.all ? NULL : &p.surface, CHANGE_NONE,
@@ -84,6 +84,30 @@ static int note_bounce(Step *step, const View *view, const Settling *settling) {
         step->out, TRANSITION_BOUNCED, step->now, &view->surface, CHANGE_NONE, NULL, &view->seen, NULL, text);
 }
 
+static bool endpoints_local(const Endpoints *list) {
+    for (size_t i = 0; i < list->n; i++)
+        if (!address_is_loopback(&list->items[i].address)) return false;
+    return true;
+}
+
+/* Does an unlisted port's difference alert? `local`: on loopback only, before and after. */
+static bool unlisted_alerts(const Rules *rules, Reach reach, bool local) {
+    if (rules->unlisted == WATCH_ALERT) return true;
+    if (reach == REACH_WIDENED) return rules->unlisted != WATCH_IGNORE;
+    return local && rules->unlisted_local == WATCH_ALERT;
+}
+
+/* Do all these belong to another surface by now? A section has come or gone, or the range of ephemeral ports was set.
+ */
+static bool moved_elsewhere(const Step *step, const View *view, const Endpoints *rows) {
+    if (view->surface.protocol != PROTOCOL_TCP || view->seen.n > 0 || view->baseline.n > 0) return false;
+    for (size_t i = 0; i < rows->n; i++) {
+        Surface at = surface_of(step->rules, step->snapshot, &rows->items[i]);
+        if (surface_compare(&at, &view->surface) == 0) return false;
+    }
+    return rows->n > 0;
+}
+
 /* Is an open incident's port one that alerts, by today's rules? */
 static bool still_watched(const Step *step, const View *view, const Incident *incident) {
     if (view->rule) return true;
@@ -95,13 +119,10 @@ static bool still_watched(const Step *step, const View *view, const Incident *in
             if (!rules_ignores(step->rules, &rows->items[i])) ignored = false;
         if (ignored) return false;
     }
-    if (step->rules->unlisted == WATCH_ALERT || view->watch == WATCH_ALERT) return true;
-    if (incident->reach == REACH_WIDENED) return step->rules->unlisted != WATCH_IGNORE;
-    for (size_t i = 0; i < incident->told.n; i++)
-        if (!address_is_loopback(&incident->told.items[i].address)) return false;
-    for (size_t i = 0; i < incident->before.n; i++)
-        if (!address_is_loopback(&incident->before.items[i].address)) return false;
-    return step->rules->unlisted_local == WATCH_ALERT;
+    if (moved_elsewhere(step, view, rows)) return false;
+    if (view->watch == WATCH_ALERT) return true;
+    bool local = endpoints_local(&incident->told) && endpoints_local(&incident->before);
+    return unlisted_alerts(step->rules, incident->reach, local);
 }
 
 /* The moment (boottime) at which this difference has settled. */
@@ -138,12 +159,23 @@ static Settling settling_next(const Step *step, const View *view, const Settling
     return s;
 }
 
+static int end_unwatched(Step *step, const View *view, const Incident *incident, int64_t seen) {
+    int r = step_tell_resolved(step, view, incident, ENDING_UNWATCHED, seen, NULL, NULL);
+    return r < 0 ? r : decision_move_baseline(step->out, view, step->now, false);
+}
+
+static int act_on_incident(Step *step, const View *view, const Incident *incident, const Settling *s) {
+    if (view->difference.change == CHANGE_NONE)
+        return step_tell_resolved(step, view, incident, ENDING_RETURNED, s->start_realtime, NULL, NULL);
+    /* What stands now would be no incident, so it is not told as a new turn of this one. */
+    bool local = rows_local(&view->seen) && endpoints_local(&incident->before);
+    if (view->watch != WATCH_ALERT && !unlisted_alerts(step->rules, view->difference.reach, local))
+        return end_unwatched(step, view, incident, s->start_realtime);
+    return step_tell_difference(step, view, incident, s->start_realtime);
+}
+
 static int act(Step *step, const View *view, const Incident *incident, const Settling *s) {
-    if (incident) {
-        if (view->difference.change == CHANGE_NONE)
-            return step_tell_resolved(step, view, incident, ENDING_RETURNED, s->start_realtime, NULL, NULL);
-        return step_tell_difference(step, view, incident, s->start_realtime);
-    }
+    if (incident) return act_on_incident(step, view, incident, s);
     if (view->difference.change != CHANGE_NONE && view->watch == WATCH_ALERT)
         return step_tell_difference(step, view, NULL, s->start_realtime);
     TransitionKind kind = view->difference.change == CHANGE_NONE ? TRANSITION_JOINED
@@ -163,8 +195,7 @@ static int settle(Step *step, const View *view, const Incident *incident, const 
     }
     int64_t at = deadline(step, view, &s, returning);
     bool tells = incident || (!s.quiet && view->watch == WATCH_ALERT);
-    int64_t pause = tells ? step_paused_until(step, &view->surface) : 0;
-    if (pause) at = later_of(at, step->now->boottime + pause - step->now->realtime);
+    if (tells) at = later_of(at, step_paused_until(step, &view->surface));
     if (s.snapshots >= 2 && step->now->boottime >= at) {
         int r = act(step, view, incident, &s);
         if (r < 0) return r;
@@ -184,10 +215,7 @@ static int rest(Step *step, const View *view, const Settling *old) {
 }
 
 static int step_incident_view(Step *step, const View *view, const Incident *incident, const Settling *old) {
-    if (!still_watched(step, view, incident)) {
-        int r = step_tell_resolved(step, view, incident, ENDING_UNWATCHED, step->now->realtime, NULL, NULL);
-        return r < 0 ? r : decision_move_baseline(step->out, view, step->now, false);
-    }
+    if (!still_watched(step, view, incident)) return end_unwatched(step, view, incident, step->now->realtime);
     Difference told, restated;
     int r = compare_told(view, incident, &told);
     if (r < 0) return r;

@@ -34,6 +34,7 @@ typedef struct Pause {
     bool all;
     Surface surface; /* port of the pause where not all */
     int64_t until; /* realtime microseconds */
+    int64_t ends; /* the same in boottime, which nobody sets; 0 after a restart: not known. Memory only */
 } Pause;
 
 /* What the daemon knows; the stored part is loaded by store/ at start. Zero-initialised is "first start". */
@@ -134,8 +135,8 @@ const Incident *state_incident_at(const State *state, const Surface *surface);
 int engine_learned_event(
     const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now, char *const *names, Event *ret);
 
-/* Gives ids to the decision's events and new incidents. `random` fills a buffer with random bytes. */
-void decision_identify(Decision *decision, const State *state, void (*random)(void *buffer, size_t size));
+/* Gives ids to the decision's events and new incidents. `random` fills a buffer with random bytes. 0 or -ENOMEM. */
+int decision_identify(Decision *decision, const State *state, void (*random)(void *buffer, size_t size));
 /* A random (version 4) UUID as text from 16 random bytes. */
 void uuid_format(const uint8_t bytes[static 16], char ret[static UUID_TEXT_MAX]);
 

@@ -1,4 +1,5 @@
 /* Names of events and incidents: UUIDs for machines, tokens for people. */
+#include <errno.h>
 #include <string.h>
 
 #include "core/engine.h"
@@ -83,11 +84,13 @@ static size_t name_transition(Decision *decision, size_t from, const Event *e) {
     return from;
 }
 
-void decision_identify(Decision *decision, const State *state, void (*random)(void *buffer, size_t size)) {
-    Taken taken = {0};
+int decision_identify(Decision *decision, const State *state, void (*random)(void *buffer, size_t size)) {
+    if (decision->n_events == 0) return 0;
+    _cleanup_free_ Taken *taken = calloc(1, sizeof *taken);
+    if (!taken) return -ENOMEM;
     size_t line = 0;
-    for (size_t i = 0; i < state->n_incidents; i++) take_token(&taken, state->incidents[i].token);
-    for (size_t i = 0; i < decision->n_events; i++) take_token(&taken, decision->events[i].incident.token);
+    for (size_t i = 0; i < state->n_incidents; i++) take_token(taken, state->incidents[i].token);
+    for (size_t i = 0; i < decision->n_events; i++) take_token(taken, decision->events[i].incident.token);
     for (size_t i = 0; i < decision->n_events; i++) {
         Event *e = &decision->events[i];
         uint8_t bytes[16];
@@ -98,8 +101,9 @@ void decision_identify(Decision *decision, const State *state, void (*random)(vo
         if (!e->has_incident || e->incident.id[0]) continue;
         random(bytes, sizeof bytes);
         uuid_format(bytes, e->incident.id);
-        make_token(decision, state, &taken, random, e->incident.token);
+        make_token(decision, state, taken, random, e->incident.token);
         memcpy(e->incident.opening_event, e->id, sizeof e->id);
         line = name_transition(decision, line, e);
     }
+    return 0;
 }

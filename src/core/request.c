@@ -160,7 +160,7 @@ int engine_pause(
     size_t at = 0;
     while (at < ret->n_pauses && !pause_is(&ret->pauses[at], surface)) at++;
     if (at == ret->n_pauses) ret->n_pauses++;
-    ret->pauses[at] = (Pause){.all = !surface, .until = now->realtime + duration};
+    ret->pauses[at] = (Pause){.all = !surface, .until = now->realtime + duration, .ends = now->boottime + duration};
     if (surface) ret->pauses[at].surface = *surface;
     ret->pauses_changed = true;
     char lasts[DURATION_TEXT_MAX], text[256];

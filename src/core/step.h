@@ -40,7 +40,9 @@ static inline void step_look_at(Step *step, int64_t boottime) {
 int step_learn(Step *step);
 int step_blind(Step *step);
 
-/* Realtime end of the pause that covers this surface, 0: none. */
+/* What is left of a pause, microseconds. */
+int64_t pause_left(const Pause *pause, const Now *now);
+/* Boottime end of the pause that covers this surface, 0: none. */
 int64_t step_paused_until(const Step *step, const Surface *surface);
 
 /* The event, its line of history and the incident as it stands after it, for the view's difference: opened, or with

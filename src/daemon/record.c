@@ -99,8 +99,8 @@ int daemon_commit(Daemon *d, Decision *decision, const RequestAnswer *answer) {
     bool writes = decision_writes(decision);
     if (!writes && !answer) return engine_apply(&d->state, decision, true);
     _cleanup_(documents_done) Documents documents = {0};
-    decision_identify(decision, &d->state, daemon_random);
-    int r = make_documents(d, decision, &documents);
+    int r = decision_identify(decision, &d->state, daemon_random);
+    if (r == 0) r = make_documents(d, decision, &documents);
     if (r == 0) {
         const Commit commit = {.decision = decision,
             .documents = documents.items,

@@ -218,7 +218,7 @@ static void check_invariants(const State *state) {
 }
 
 static void apply(Sim *sim, Decision *d) {
-    decision_identify(d, &sim->state, sim_random_bytes);
+    assert_int_equal(decision_identify(d, &sim->state, sim_random_bytes), 0);
     record(sim, d);
     assert_int_equal(engine_apply(&sim->state, d, !sim->commit_fails), 0);
     if (!sim->quiet) check_invariants(&sim->state);
@@ -265,6 +265,7 @@ void sim_restart(Sim *sim) {
     sim->state.n_settling = 0;
     sim->state.last_step = 0;
     sim->state.incomplete_runs = 0;
+    for (size_t i = 0; i < sim->state.n_pauses; i++) sim->state.pauses[i].ends = 0;
 }
 
 int sim_accept(Sim *sim, const char *text, const char *token, const Surface *surface) {

@@ -76,7 +76,7 @@ static void test_tokens(void **state) {
         d.events = reallocarray(d.events, d.n_events + 1, sizeof e);
         d.events[d.n_events++] = e;
     }
-    decision_identify(&d, &sim.state, poor_random);
+    assert_int_equal(decision_identify(&d, &sim.state, poor_random), 0);
     for (size_t i = 0; i < d.n_events; i++) {
         const char *token = d.events[i].incident.token;
         assert_true(strlen(token) >= 4 && strlen(token) < TOKEN_MAX);
@@ -91,7 +91,7 @@ static void test_tokens(void **state) {
     char token[TOKEN_MAX], id[UUID_TEXT_MAX];
     memcpy(token, d.events[0].incident.token, sizeof token);
     memcpy(id, d.events[0].id, sizeof id);
-    decision_identify(&d, &sim.state, sim_random_bytes);
+    assert_int_equal(decision_identify(&d, &sim.state, sim_random_bytes), 0);
     assert_string_equal(d.events[0].incident.token, token);
     assert_string_equal(d.events[0].id, id);
     decision_done(&d);
@@ -109,7 +109,7 @@ static void test_token_in_history(void **state) {
     Decision d;
     assert_int_equal(engine_step(sim.rules, &sim.state, &s, &sim.now, &d), 0);
     assert_true(decision_writes(&d));
-    decision_identify(&d, &sim.state, sim_random_bytes);
+    assert_int_equal(decision_identify(&d, &sim.state, sim_random_bytes), 0);
     assert_int_equal(d.n_events, 1);
     assert_int_equal(d.n_transitions, 1);
     assert_string_equal(d.transitions[0].token, d.events[0].incident.token);

@@ -156,6 +156,23 @@ static void test_pause_limits(void **state) {
     sim_done(&sim);
 }
 
+/* Whatever is done to the clock. */
+static void test_a_pause_lasts_as_long_as_it_was_asked_for(void **state) {
+    static const int64_t jumps[] = {-86400, 86400};
+    for (size_t i = 0; i < ELEMENTSOF(jumps); i++) {
+        Sim sim;
+        sim_init(&sim, "tcp 0.0.0.0:80 @nginx");
+        sim_pause(&sim, 3600, NULL);
+        sim_set_clock(&sim, jumps[i]);
+        sim_run(&sim, 3590, "tcp 0.0.0.0:80 @other");
+        sim_told(&sim, "");
+        sim_run(&sim, 12, "tcp 0.0.0.0:80 @other");
+        sim_told(&sim, "opened 80/tcp owner warning\n");
+        assert_int_equal(sim.state.n_pauses, 0);
+        sim_done(&sim);
+    }
+}
+
 /* Whoever asks cannot write into the terminal of the one who reads. */
 static void test_names_are_escaped(void **state) {
     Sim sim;
@@ -177,6 +194,7 @@ int main(void) {
         cmocka_unit_test(test_accept_stated),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_pause_limits),
+        cmocka_unit_test(test_a_pause_lasts_as_long_as_it_was_asked_for),
         cmocka_unit_test(test_names_are_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

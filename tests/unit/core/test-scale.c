@@ -72,7 +72,7 @@ static void flood(uint16_t first, size_t n, size_t owners, size_t addresses, uin
     Acceptance all = {.by = "ann"};
     assert_int_equal(engine_accept(sim.rules, &sim.state, &full, &sim.now, &all, &d, NULL),
         incidents ? REQUEST_DONE : REQUEST_NOTHING);
-    decision_identify(&d, &sim.state, sim_random_bytes);
+    assert_int_equal(decision_identify(&d, &sim.state, sim_random_bytes), 0);
     assert_int_equal(engine_apply(&sim.state, &d, true), 0);
     print_message("%8.1f ms  accepted\n", now_ms() - before);
     assert_int_equal(sim.state.n_incidents, 0);

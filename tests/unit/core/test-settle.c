@@ -155,6 +155,49 @@ static void test_quiet_joins(void **state) {
     sim_done(&sim);
 }
 
+/* A name server on every address of a machine whose interfaces come and go. */
+static void test_what_joined_quietly_leaves_quietly(void **state) {
+    Sim sim;
+    sim_init(&sim, "tcp 10.0.0.1:53 @named; tcp 10.0.0.2:53 @named");
+    for (int i = 0; i < 3; i++) {
+        sim_run(&sim, 8, "tcp 10.0.0.1:53 @named; tcp 10.0.0.2:53 @named; tcp 172.17.0.1:53 @named");
+        sim_run(&sim, 70, "tcp 10.0.0.1:53 @named; tcp 10.0.0.2:53 @named");
+    }
+    sim_told(&sim, "");
+    sim_history(&sim, "joined 53/tcp none\njoined 53/tcp none\njoined 53/tcp none\n"
+                      "joined 53/tcp none\njoined 53/tcp none\njoined 53/tcp none\n");
+    /* What was learned does not. */
+    sim_run(&sim, 70, "tcp 10.0.0.1:53 @named");
+    sim_told(&sim, "opened 53/tcp address narrowed warning\n");
+    sim_done(&sim);
+}
+
+/* What is learned in several looks is learned all the same. */
+static void test_learned_later_leaves_loudly(void **state) {
+    Sim sim;
+    sim_init_booting(&sim, 20);
+    sim_look(&sim, "tcp 10.0.0.1:53 @named");
+    sim_run(&sim, 120, "tcp 10.0.0.1:53 @named; tcp 10.0.0.2:53 @named");
+    assert_true(sim.state.learned);
+    sim_run(&sim, 70, "tcp 10.0.0.1:53 @named");
+    sim_told(&sim, "opened 53/tcp address narrowed warning\n");
+    sim_done(&sim);
+}
+
+/* Where the same program listens on all addresses anyway, one of them by name is nothing more or less. */
+static void test_addresses_below_a_wildcard(void **state) {
+    Sim sim;
+    sim_init(&sim, "udp 0.0.0.0:123 @ntpd; udp 10.0.0.1:123 @ntpd; udp 10.0.0.1:124 @b; udp 0.0.0.0:124 @a");
+    sim_run(&sim, 70, "udp 0.0.0.0:123 @ntpd; udp 10.0.0.9:123 @ntpd; udp 10.0.0.1:124 @b; udp 0.0.0.0:124 @a");
+    sim_told(&sim, "");
+    sim_run(&sim, 70, "udp 0.0.0.0:123 @ntpd; udp 0.0.0.0:124 @a");
+    sim_told(&sim, "opened 124/udp address narrowed warning\n");
+    /* A wildcard that was not there before is no such thing. */
+    sim_run(&sim, 70, "udp 10.0.0.1:123 @ntpd; udp 10.0.0.1:124 @b; udp 0.0.0.0:124 @a");
+    sim_told(&sim, "opened 123/udp address info\nresolved 124/udp address narrowed warning returned\n");
+    sim_done(&sim);
+}
+
 static void test_boot_grace(void **state) {
     Sim sim;
     sim_init(
@@ -250,6 +293,9 @@ int main(void) {
         cmocka_unit_test(test_gap_starts_again),
         cmocka_unit_test(test_quiet_is_no_head_start),
         cmocka_unit_test(test_quiet_joins),
+        cmocka_unit_test(test_what_joined_quietly_leaves_quietly),
+        cmocka_unit_test(test_learned_later_leaves_loudly),
+        cmocka_unit_test(test_addresses_below_a_wildcard),
         cmocka_unit_test(test_boot_grace),
         cmocka_unit_test(test_section_times),
         cmocka_unit_test(test_failed_commit),

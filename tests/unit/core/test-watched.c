@@ -50,6 +50,35 @@ static void test_widening_alerts_where_unlisted_is_logged(void **state) {
     sim_done(&sim);
 }
 
+/* Its closing alone would not be told: it ends the incident, in one message. */
+static void test_widened_then_closed_is_over(void **state) {
+    Sim sim;
+    sim_init(&sim, "tcp 127.0.0.1:6010 @sshd");
+    sim.rules->unlisted = WATCH_LOG;
+    sim_run(&sim, 30, "tcp 0.0.0.0:6010 @sshd");
+    sim_told(&sim, "opened 6010/tcp address widened critical\n");
+    sim_run(&sim, 200, "");
+    sim_told(&sim, "resolved 6010/tcp address widened critical unwatched\n");
+    sim_baseline(&sim, "");
+    sim_done(&sim);
+}
+
+/* Without its section the port is one of the ephemeral ones. */
+static void test_a_section_that_goes_takes_its_incident_along(void **state) {
+    Sim sim;
+    sim_init(&sim, "");
+    sim_section(&sim, "40000/tcp");
+    sim_run(&sim, 8, "tcp 0.0.0.0:40000 @x");
+    sim_told(&sim, "opened 40000/tcp opened warning\n");
+    sim_no_sections(&sim);
+    sim_run(&sim, 100, "tcp 0.0.0.0:40000 @x");
+    sim_told(&sim, "resolved 40000/tcp opened warning unwatched\nopened tcp/ephemeral opened warning\n");
+    sim_section(&sim, "40000/tcp");
+    sim_run(&sim, 100, "tcp 0.0.0.0:40000 @x");
+    sim_told(&sim, "resolved tcp/ephemeral opened warning unwatched\nopened 40000/tcp opened warning\n");
+    sim_done(&sim);
+}
+
 static void test_section_beats_unlisted(void **state) {
     Sim sim;
     sim_init(&sim, "");
@@ -163,6 +192,8 @@ int main(void) {
         cmocka_unit_test(test_unlisted),
         cmocka_unit_test(test_unlisted_local),
         cmocka_unit_test(test_widening_alerts_where_unlisted_is_logged),
+        cmocka_unit_test(test_widened_then_closed_is_over),
+        cmocka_unit_test(test_a_section_that_goes_takes_its_incident_along),
         cmocka_unit_test(test_section_beats_unlisted),
         cmocka_unit_test(test_expectations),
         cmocka_unit_test(test_stated_address_learns_its_owner),
