@@ -26,6 +26,8 @@ static int understand(Daemon *d, const ConfigFiles *files, Rules **ret, char ***
     const ChannelOptions options = daemon_channel_options(d);
     for (size_t i = 0; i < rules->n_notifiers; i++) {
         char **errors = NULL;
+        /* Each may take its time, and no tick comes meanwhile. */
+        sd_notify(0, "WATCHDOG=1");
         r = notifier_check(&options, &rules->notifiers[i], &errors);
         for (char **e = errors; e && *e && r >= 0; e++) r = strv_append(ret_errors, *e);
         strv_free(errors);
