@@ -56,7 +56,7 @@ int command_check_config(Cli *cli) {
     const char *file = cli->n_arguments > 0 ? cli->arguments[0] : cli->config;
     _cleanup_(errors_free) char **errors = NULL;
     _cleanup_(rules_freep) Rules *rules = NULL;
-    int r = config_load(file, cli_host(), &rules, &errors);
+    int r = config_load(file, cli_host()->name, &rules, &errors);
     if (r == CONFIG_OK) r = check_plugins(cli, rules, &errors);
     if (r < 0) return cli_failed(r);
     if (cli->json) {

@@ -1,7 +1,6 @@
 #include "cli/cli.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
@@ -47,24 +46,16 @@ int64_t cli_now(void) {
     return (int64_t)ts.tv_sec * USEC_PER_SEC + ts.tv_nsec / 1000;
 }
 
-const char *cli_host(void) {
-    static char host[256];
-    if (gethostname(host, sizeof host - 1) < 0 || !*host) strcpy(host, "localhost");
-    return host;
-}
-
-static void read_line(const char *path, char *buffer, size_t size) {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, buffer, size - 1);
-    buffer[n < 0 ? 0 : n] = '\0';
-    buffer[strcspn(buffer, "\n")] = '\0';
+const Host *cli_host(void) {
+    static Host host;
+    if (!*host.name) host_read(&host);
+    return &host;
 }
 
 int cli_open_store(const Cli *cli, StoreMode mode, Store **ret, char **ret_reason) {
-    char machine_id[64], boot_id[UUID_TEXT_MAX];
-    read_line("/etc/machine-id", machine_id, sizeof machine_id);
-    read_line("/proc/sys/kernel/random/boot_id", boot_id, sizeof boot_id);
-    const StoreIdentity identity = {.machine_id = machine_id, .boot_id = *boot_id ? boot_id : NULL, .now = cli_now()};
+    const Host *host = cli_host();
+    const StoreIdentity identity = {
+        .machine_id = host->machine_id, .boot_id = *host->boot_id ? host->boot_id : NULL, .now = cli_now()};
     StoreOpening what;
     _cleanup_free_ char *reason = NULL;
     _cleanup_(store_closep) Store *store = NULL;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "config/host.h"
 #include "core/cleanup.h"
 #include "core/text.h"
 #include "notify/grid.h"
@@ -54,8 +55,8 @@ int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_failed(int error);
 
 int64_t cli_now(void); /* realtime microseconds */
-/* This host's name, for %H. Static storage. */
-const char *cli_host(void);
+/* This host, as the daemon sees it. Static storage. */
+const Host *cli_host(void);
 /* Opens the database. 0 with *ret, or negative errno, or 1 with *ret_reason (allocated): why there is none to read. */
 int cli_open_store(const Cli *cli, StoreMode mode, Store **ret, char **ret_reason);
 /* A heading of a section of output. */

@@ -15,7 +15,7 @@ int look_rules(const Cli *cli, Rules **ret, char **ret_reason) {
     _cleanup_free_ char *reason = NULL;
     int r = 0;
     if (cli->config_given || access(cli->config, F_OK) == 0 || errno != ENOENT) {
-        r = config_load(cli->config, cli_host(), &rules, &errors);
+        r = config_load(cli->config, cli_host()->name, &rules, &errors);
         if (r == CONFIG_ERRORS) {
             reason = strdup(errors && errors[0] ? errors[0] : "the configuration is not valid");
             r = reason ? 0 : -ENOMEM;

@@ -6,8 +6,8 @@
 #include <systemd/sd-event.h>
 
 #include "config/config.h"
+#include "config/host.h"
 #include "core/engine.h"
-#include "daemon/host.h"
 #include "kernel/sockets.h"
 #include "notify/channel.h"
 #include "notify/document.h"

@@ -1,4 +1,4 @@
-#include "daemon/host.h"
+#include "config/host.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* Who this machine is. */
+/* Host: who this machine is: the name that %H stands for, and what tells one machine and one boot from another. */
 #pragma once
 
 #include "core/message.h"
