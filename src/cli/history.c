@@ -37,18 +37,26 @@ static char *row_words(const Transition *transition) {
     return asprintf(&text, "%s%s%s", words, *own ? "; " : "", own) < 0 ? NULL : text;
 }
 
+/* The form that --since takes, the same width for all. */
+static const char *row_time(int64_t usec, char buffer[static 64]) {
+    time_t seconds = (time_t)(usec / USEC_PER_SEC);
+    struct tm tm = {0};
+    localtime_r(&seconds, &tm);
+    strftime(buffer, 64, "%Y-%m-%d %H:%M:%S %Z", &tm);
+    return buffer;
+}
+
 static int print_row(const HistoryRow *row) {
     const Transition *transition = &row->transition;
-    char clock[MOMENT_TEXT_MAX], last[MOMENT_TEXT_MAX], surface[SURFACE_TEXT_MAX] = "";
-    int64_t now = cli_now();
+    char time[64], last[64], surface[SURFACE_TEXT_MAX] = "";
     _cleanup_free_ char *words = row_words(transition);
     _cleanup_json_ json_t *safe = words ? document_string_safe(words) : NULL;
     if (!safe) return -ENOMEM;
     if (transition->has_surface) surface_format(&transition->surface, surface);
     /* A row is printed as soon as it is known, so the columns cannot follow the content. */
-    printf("%-21s  %-12s  %-13s  %-4s  %s", moment_clock(transition->time, now, clock),
-        transition_name(transition->kind), surface, transition->token, json_string_value(safe));
-    if (row->count > 1) printf(" (%u times, last %s)", row->count, moment_clock(row->last, now, last));
+    printf("%-24s  %-12s  %-19s  %-4s  %s", row_time(transition->time, time), transition_name(transition->kind),
+        surface, transition->token, json_string_value(safe));
+    if (row->count > 1) printf("%s(%u times, last %s)", *words ? " " : "", row->count, row_time(row->last, last));
     putchar('\n');
     return 0;
 }
@@ -74,18 +82,26 @@ static bool row_wanted(const HistoryRow *row, const Port *port) {
     return !port || port->number || (row->transition.has_surface && port_names(port, &row->transition.surface));
 }
 
-/* Prints what passes the filter, which moves on. 0, StoreError or -ENOMEM. */
-static int print_all(const Cli *cli, Store *store, HistoryFilter *filter, const Port *port) {
+/* Prints what passes the filter, which moves on; of rows up to `known` only what was counted further. *newest becomes
+ * the last time of all rows. 0, StoreError or -ENOMEM. */
+static int print_all(
+    const Cli *cli, Store *store, HistoryFilter *filter, const Port *port, int64_t known, int64_t *newest) {
+    int64_t latest = *newest;
     for (;;) {
         HistoryRow *rows = NULL;
         size_t n = 0;
         int r = history_query(store, filter, &rows, &n);
         for (size_t i = 0; r == 0 && i < n; i++) {
-            if (row_wanted(&rows[i], port)) r = cli->json ? print_row_json(&rows[i]) : print_row(&rows[i]);
+            bool told = rows[i].id <= known && rows[i].last <= *newest;
+            if (!told && row_wanted(&rows[i], port)) r = cli->json ? print_row_json(&rows[i]) : print_row(&rows[i]);
             filter->after = rows[i].id;
+            if (rows[i].last > latest) latest = rows[i].last;
         }
         history_rows_free(rows, n);
-        if (r != 0 || n < filter->limit) return r;
+        if (r != 0 || n < filter->limit) {
+            *newest = latest;
+            return r;
+        }
     }
 }
 
@@ -105,11 +121,17 @@ int command_history(Cli *cli) {
     _cleanup_(store_closep) Store *store = NULL;
     _cleanup_free_ char *reason = NULL;
     int r = cli_open_store(cli, STORE_READER, &store, &reason);
-    if (r == 0) r = print_all(cli, store, &filter, wanted);
+    int64_t newest = 0;
+    if (r == 0) r = print_all(cli, store, &filter, wanted, 0, &newest);
     while (r == 0 && cli->follow) {
         if (fflush(stdout) != 0) break; /* nobody reads any more */
         nanosleep(&FOLLOW_PAUSE, NULL);
-        r = print_all(cli, store, &filter, wanted);
+        /* Bounces are counted in the row of the first: it comes again. */
+        int64_t known = filter.after;
+        filter.after = 0;
+        filter.since = newest;
+        r = print_all(cli, store, &filter, wanted, known, &newest);
+        if (filter.after < known) filter.after = known;
         if (r == STORE_BUSY) r = 0;
     }
     if (r < 0) return cli_failed(r);

@@ -15,6 +15,10 @@ static int send_request(Cli *cli, const char *verb, json_t *arguments, const cha
     if (!answer) return code;
     const json_t *until = json_object_get(answer, "until");
     if (cli->json) {
+        char iso[MOMENT_TEXT_MAX];
+        if (json_is_integer(until) &&
+            json_object_set_new(answer, "until", json_string(moment_iso(json_integer_value(until), iso))) < 0)
+            return cli_failed(-ENOMEM);
         _cleanup_free_ char *text = document_text_pretty(answer);
         if (!text) return cli_failed(-ENOMEM);
         puts(text);

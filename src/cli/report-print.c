@@ -13,7 +13,8 @@ static void cell_ago(Grid *grid, int64_t time, int64_t now) {
     if (!time)
         grid_cell(grid, "-");
     else
-        grid_cellf(grid, "%s (%s ago)", moment_clock(time, now, clock), duration_format(now - time, age));
+        grid_cellf(grid, "%s (%s ago)", moment_clock(time, now, clock),
+            duration_format((now - time) / USEC_PER_SEC * USEC_PER_SEC, age));
 }
 
 static void cell_safe(Grid *grid, const char *text) {
@@ -88,6 +89,14 @@ static void print_pauses(const Cli *cli, const Report *report) {
     }
 }
 
+/* The worst first, then the oldest. */
+static int incident_compare(const void *a, const void *b) {
+    const Incident *x = *(const Incident *const *)a, *y = *(const Incident *const *)b;
+    if (x->severity != y->severity) return x->severity > y->severity ? -1 : 1;
+    if (x->opened != y->opened) return x->opened < y->opened ? -1 : 1;
+    return surface_compare(&x->surface, &y->surface);
+}
+
 static int print_incidents(const Cli *cli, const Report *report) {
     if (report->store_reason) return 0;
     if (report->state.n_incidents == 0) {
@@ -97,8 +106,12 @@ static int print_incidents(const Cli *cli, const Report *report) {
     cli_heading(cli, "Open incidents");
     _cleanup_(grid_freep) Grid *grid = grid_new(5);
     if (!grid) return -ENOMEM;
+    _cleanup_free_ const Incident **sorted = calloc(report->state.n_incidents, sizeof *sorted);
+    if (!sorted) return -ENOMEM;
+    for (size_t i = 0; i < report->state.n_incidents; i++) sorted[i] = &report->state.incidents[i];
+    qsort(sorted, report->state.n_incidents, sizeof *sorted, incident_compare);
     for (size_t i = 0; i < report->state.n_incidents; i++) {
-        const Incident *incident = &report->state.incidents[i];
+        const Incident *incident = sorted[i];
         bool critical = incident->severity == SEVERITY_CRITICAL;
         grid_cell(grid, incident->token);
         grid_cell(grid, severity_name(incident->severity));
