@@ -178,7 +178,7 @@ manual_pages() {
 
 shell_scripts() { shellcheck packaging/install.sh conf/keep.sh tests/run.sh .ci/run; }
 
-# LeakSanitizer needs ptrace, which the notifier children have shut for themselves: they are built without it.
+# Leaks are looked for in the daemon, the command line and the unit tests; the notifier children end by _exit.
 export ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 
