@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "plugins/mail.h"
 #include "plugins/transfer.h"
 
 #define RECIPIENTS_MAX 100
+#define SOCKETS_MAX 16
 
 typedef struct Email {
     char *server, *from, *username, *password, *ca;
@@ -222,7 +224,22 @@ typedef struct Conversation {
     bool authenticated, leaving;
     const char *mail;
     size_t length, sent;
+    curl_socket_t sockets[SOCKETS_MAX]; /* opened for it: IPv4 and IPv6 are tried side by side */
+    size_t n_sockets;
 } Conversation;
+
+static int socket_note(void *userdata, curl_socket_t socket, curlsocktype purpose) {
+    Conversation *c = userdata;
+    (void)purpose;
+    if (c->n_sockets < SOCKETS_MAX) c->sockets[c->n_sockets++] = socket;
+    return CURL_SOCKOPT_OK;
+}
+
+/* libcurl says QUIT and waits two minutes for the answer, past every timeout, while the outcome stands already: a
+ * server that is silent there would get the same mail again and again. */
+static void goodbye_unheard(Conversation *c) {
+    for (size_t i = 0; i < c->n_sockets; i++) shutdown(c->sockets[i], SHUT_RD);
+}
 
 static Stage stage_of(const char *data, size_t size, Stage before) {
     static const struct {
@@ -244,6 +261,7 @@ static int conversation_watch(CURL *curl, curl_infotype type, char *data, size_t
         Stage next = stage_of(data, size, c->stage);
         if (next == STAGE_QUIT) {
             c->leaving = true;
+            goodbye_unheard(c);
             return 0;
         }
         c->stage = next;
@@ -340,7 +358,10 @@ static void email_deliver(void *instance, const pw_message *message, const char 
     if (!r) r = curl_easy_setopt(curl, CURLOPT_USE_SSL, (long)(email->starttls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
     if (!r && email->username) r = curl_easy_setopt(curl, CURLOPT_USERNAME, email->username);
     if (!r && email->username) r = curl_easy_setopt(curl, CURLOPT_PASSWORD, email->password);
+    if (!r) r = curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, socket_note);
+    if (!r) r = curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, &c);
     if (!r) r = curl_easy_perform(curl);
+    goodbye_unheard(&c);
     outcome_decide(email, &c, r, error, result);
 finish:
     curl_easy_cleanup(curl);

@@ -343,14 +343,16 @@ class RudeSmtp(_Threaded):
       "silent"   never answer, "dribble" one byte of the answer a second, "endless" an answer that never ends,
       "garbage"  bytes that are no SMTP.
     features: lines of the EHLO answer. times: misbehave only that many times, then be polite (None: always).
+    silent_quit: QUIT is never answered, and the connection stays.
     .commands holds every command line received, .bodies every accepted message.
     """
 
     POLITE = {"greeting": "220 rude ready", "ehlo": "250 hello", "auth": "235 ok", "mail": "250 ok", "rcpt": "250 ok",
               "data": "354 go on", "body": "250 queued"}
 
-    def __init__(self, stage=None, what=None, features=(), times=None, port=0):
+    def __init__(self, stage=None, what=None, features=(), times=None, port=0, silent_quit=False):
         super().__init__(port)
+        self.silent_quit = silent_quit
         self.stage, self.what, self.features, self.left = stage, what, list(features), times
         self.commands, self.bodies = [], []
         self.url = None
@@ -405,6 +407,9 @@ class RudeSmtp(_Threaded):
             text = line.decode("latin-1").rstrip("\r\n")
             self.commands.append(text)
             verb = text.split(" ")[0].upper()
+            if verb == "QUIT" and self.silent_quit:
+                self.sleep(600)
+                return
             if verb in ("EHLO", "HELO"):
                 lines = ["hello", *self.features]
                 polite = "\r\n".join("250" + ("-" if i + 1 < len(lines) else " ") + l for i, l in enumerate(lines))

@@ -130,6 +130,13 @@ def test_slow_servers_end_at_the_deadline(driver, stage, what):
         assert time.monotonic() - start < 10
 
 
+@pytest.mark.parametrize("stage,what,outcome", [(None, None, "delivered"), ("rcpt", "550 no such user", "refused"),
+                                                ("body", "550 spam", "refused")])
+def test_the_outcome_does_not_wait_for_the_goodbye(driver, stage, what, outcome):
+    with RudeSmtp(stage, what, silent_quit=True) as server:
+        assert driver.run("email", settings(server), "--deadline", 3000).only.outcome == outcome
+
+
 def test_nobody_listens(driver):
     one = driver.run("email", {"server": f"smtp://127.0.0.1:{free_port()}", "from": "a@b", "to": "c@d"}).only
     assert one.outcome == "retry" and "onnect" in one.reason
