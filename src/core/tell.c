@@ -87,7 +87,6 @@ int step_tell_difference(Step *step, const View *view, const Incident *old, int6
 int step_tell_resolved(Step *step, const View *view, const Incident *old, Ending ending, int64_t seen, const char *by,
     const char *reason) {
     static const char *const how[] = {[ENDING_RETURNED] = "returned",
-        [ENDING_ACCEPTED] = "accepted",
         [ENDING_UNWATCHED] = "no longer watched by the configuration",
         [ENDING_RESTATED] = "now expected by the configuration"};
     Event e = {0};
@@ -104,7 +103,8 @@ int step_tell_resolved(Step *step, const View *view, const Incident *old, Ending
     e.incident.state = ending == ENDING_ACCEPTED ? INCIDENT_ACCEPTED : INCIDENT_RESOLVED;
     e.incident.last_event = e.time;
     e.incident.next_reminder = 0;
-    if (r >= 0) r = add_event_transition(step, TRANSITION_RESOLVED, &e, how[ending]);
+    /* Who accepted it, and why, is a line of its own already. */
+    if (r >= 0 && ending != ENDING_ACCEPTED) r = add_event_transition(step, TRANSITION_RESOLVED, &e, how[ending]);
     if (r >= 0) r = decision_add_event(step->out, &e);
     event_done(&e);
     return r;

@@ -6,6 +6,9 @@
 #include "daemon/log.h"
 #include "notify/prose.h"
 
+#define MESSAGE_BYTES_MAX                                                                                              \
+    ((size_t)4 << 20) /* well below a frame, and what servers take; the rest is the next message */
+
 static void unref_all(json_t ***documents) {
     for (json_t **d = *documents; d && *d; d++) json_decref(*d);
     free(*documents);
@@ -38,7 +41,7 @@ static int fill(Daemon *d, const NotifierRule *rule, json_t *const *documents, s
     return r;
 }
 
-int compose_message(Daemon *d, const NotifierRule *rule, const OutboxRow *rows, size_t n, Message *ret) {
+static int compose_rows(Daemon *d, const NotifierRule *rule, const OutboxRow *rows, size_t n, Message *ret) {
     _cleanup_(unref_all) json_t **documents = calloc(n + 1, sizeof *documents);
     if (!documents) return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
@@ -57,6 +60,20 @@ int compose_message(Daemon *d, const NotifierRule *rule, const OutboxRow *rows, 
     else
         strv_free(references);
     return r;
+}
+
+int compose_message(Daemon *d, const NotifierRule *rule, const OutboxRow *rows, size_t *n, Message *ret) {
+    for (;;) {
+        Message message = {0};
+        int r = compose_rows(d, rule, rows, *n, &message);
+        if (r != 0) return r;
+        if (*n == 1 || strlen(message.document) + strlen(message.text) <= MESSAGE_BYTES_MAX) {
+            *ret = message;
+            return 0;
+        }
+        message_done(&message);
+        *n /= 2;
+    }
 }
 
 int compose_test(Daemon *d, const NotifierRule *rule, Message *ret) {

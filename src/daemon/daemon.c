@@ -159,9 +159,12 @@ static int start(Daemon *d) {
     daemon_tell_opening(d);
     if (d->configuration_trouble) daemon_notice(d, SEVERITY_WARNING, "configuration", d->configuration_trouble, NULL);
     daemon_wake_all(d);
-    log_notice("watching: %zu port sections, %zu notifiers, state in %s", d->rules->n_ports, d->rules->n_notifiers,
+    log_notice("watching every port (%zu of them in sections of their own), state in %s", d->rules->n_ports,
         d->options.state_dir);
-    if (d->rules->n_notifiers == 0) log_notice("no notifier is configured: alerts are only logged here");
+    if (d->rules->n_notifiers == 0)
+        log_notice("no notifier is configured: alerts are only logged here");
+    else
+        log_notice("notifiers configured: %zu", d->rules->n_notifiers);
     return 0;
 }
 

@@ -98,8 +98,6 @@ void daemon_status(Daemon *d);
 int daemon_commit(Daemon *d, Decision *decision, const RequestAnswer *answer);
 /* A notice about portwatch itself, to `names` (NULL: every notifier). */
 int daemon_notice(Daemon *d, Severity severity, const char *subject, const char *summary, char *const *names);
-/* Names of all notifiers but one (NULL: of all), for notices. NULL: no memory. The caller frees. */
-char **daemon_others(const Daemon *d, const char *except);
 int daemon_tell_learned(Daemon *d);
 /* Called where the store failed: logs it once, opens a corrupt one anew. */
 int daemon_store_failed(Daemon *d, int error);
@@ -116,7 +114,9 @@ int daemon_start_ticks(Daemon *d);
 int daemon_load(Daemon *d);
 int daemon_reload(Daemon *d);
 
-/* notifier.c */
+/* notifiers.c */
+/* Names of all notifiers but one (NULL: of all), for notices. NULL: no memory. The caller frees. */
+char **daemon_others(const Daemon *d, const char *except);
 /* Makes the notifiers follow the rules; those with a delivery under way that did not change keep their channel. */
 int daemon_sync_notifiers(Daemon *d);
 /* The same for their queues. Where the store fails that is said, and the next tick tries again. 0 or negative errno. */
@@ -124,11 +124,16 @@ int daemon_sync_queues(Daemon *d);
 void daemon_free_notifiers(Daemon *d);
 void daemon_wake_all(Daemon *d);   /* look at every queue soon, from the event loop */
 bool daemon_busy(const Daemon *d); /* a delivery is under way */
-void notifier_wake(Notifier *n);
 ChannelOptions daemon_channel_options(const Daemon *d);
 
-/* compose.c: the message of some waiting events; references are filled. 0, StoreError or negative errno. */
-int compose_message(Daemon *d, const NotifierRule *rule, const OutboxRow *rows, size_t n, Message *ret);
+/* notifier.c */
+int notifier_new(Daemon *d, const NotifierRule *rule, Notifier **ret);
+void notifier_free(Notifier *n); /* takes NULL */
+void notifier_wake(Notifier *n);
+
+/* compose.c: the message of waiting events; references are filled. Of rows that together are too large for one message
+ * *n becomes the number that it took. 0, StoreError or negative errno. */
+int compose_message(Daemon *d, const NotifierRule *rule, const OutboxRow *rows, size_t *n, Message *ret);
 int compose_test(Daemon *d, const NotifierRule *rule, Message *ret);
 
 /* requests.c */

@@ -6,9 +6,16 @@
 #include "daemon/fault.h"
 #include "daemon/log.h"
 #include "notify/prose.h"
+#include "notify/rows.h"
 
 static int log_level(Severity severity) {
     return severity == SEVERITY_CRITICAL ? LOG_CRIT : severity == SEVERITY_WARNING ? LOG_WARNING : LOG_NOTICE;
+}
+
+static void log_rows(int level, const json_t *rows) {
+    size_t i;
+    const json_t *row;
+    json_array_foreach(rows, i, row) if (i < 20) log_line(level, "  %s", json_string_value(row));
 }
 
 /* The subject a mail would have, without the host, and the rows below it. */
@@ -24,10 +31,8 @@ static void log_event(const Event *event, const char *document, const char *host
     const char *token = event->incident.token;
     log_line(log_level(event->severity), "%s%s%s%s", line ? line + 2 : subject, *token ? " (" : "", token,
         *token ? ")" : "");
-    const json_t *data = json_object_get(json, "data"), *row;
-    size_t i;
-    json_array_foreach(json_object_get(data, "diff"), i, row) if (i < 20)
-        log_line(log_level(event->severity), "  %s", json_string_value(row));
+    const json_t *data = json_object_get(json, "data");
+    log_rows(log_level(event->severity), json_object_get(data, "diff"));
     const char *summary = json_string_value(json_object_get(data, "summary"));
     if (event->type == EVENT_SELF && summary) log_line(log_level(event->severity), "  %s", summary);
 }
@@ -35,10 +40,14 @@ static void log_event(const Event *event, const char *document, const char *host
 static void log_transition(const Transition *t) {
     char surface[SURFACE_TEXT_MAX] = "";
     if (t->has_surface) surface_format(&t->surface, surface);
-    if (t->kind == TRANSITION_LOGGED)
+    if (t->kind == TRANSITION_LOGGED) {
         log_notice("%s: %s (unlisted, not told)", surface, change_name(t->change));
-    else if (t->kind == TRANSITION_ACCEPTED || t->kind == TRANSITION_ACKNOWLEDGED || t->kind == TRANSITION_PAUSED ||
-             t->kind == TRANSITION_RESUMED)
+        _cleanup_json_ json_t *data =
+            json_pack("{s:o,s:o}", "before", document_endpoints(&t->before), "after", document_endpoints(&t->after));
+        _cleanup_json_ json_t *rows = data ? rows_diff_strings(data) : NULL;
+        log_rows(LOG_NOTICE, rows);
+    } else if (t->kind == TRANSITION_ACCEPTED || t->kind == TRANSITION_ACKNOWLEDGED || t->kind == TRANSITION_PAUSED ||
+               t->kind == TRANSITION_RESUMED)
         log_notice(
             "%s%s%s %s", *surface ? surface : "all ports", ": ", transition_name(t->kind), t->text ? t->text : "");
 }
@@ -149,21 +158,6 @@ static int commit_event(Daemon *d, Event *event) {
     decision.events = TAKE_PTR(events);
     decision.n_events = 1;
     return daemon_commit(d, &decision, NULL);
-}
-
-char **daemon_others(const Daemon *d, const char *except) {
-    char **names = calloc(d->n_notifiers + 1, sizeof *names);
-    size_t n = 0;
-    for (size_t i = 0; i < d->n_notifiers && names; i++) {
-        const char *name = d->notifiers[i]->rule->name;
-        if (except && strcmp(name, except) == 0) continue;
-        names[n] = strdup(name);
-        if (!names[n++]) {
-            strv_free(names);
-            return NULL;
-        }
-    }
-    return names;
 }
 
 int daemon_notice(Daemon *d, Severity severity, const char *subject, const char *summary, char *const *names) {
