@@ -32,9 +32,8 @@ static char *row_words(const Transition *transition) {
     const char *words = strchr(summary, ' ');
     words = transition->surface.port && words ? words + 1 : summary;
     if (!moved && strncmp(words, "opened ", 7) == 0) words += 7;
-    char *text = NULL;
     const char *own = transition->text ? transition->text : "";
-    return asprintf(&text, "%s%s%s", words, *own ? "; " : "", own) < 0 ? NULL : text;
+    return text_printf("%s%s%s", words, *own ? "; " : "", own);
 }
 
 /* The form that --since takes, the same width for all. */

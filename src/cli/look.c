@@ -87,8 +87,7 @@ void look_done(Look *look) {
 json_t *look_document_of(const char *type, const Surface *surface, Change change, Reach reach, const char *name,
     json_t *before, json_t *after) {
     static const char *const reaches[] = {"same", "widened", "narrowed"};
-    _cleanup_free_ char *full = NULL;
-    if (asprintf(&full, "portwatch.incident.%s", type) < 0) full = NULL;
+    _cleanup_free_ char *full = text_printf("portwatch.incident.%s", type);
     json_t *label = document_string(name);
     json_t *port = surface && surface->port ? json_integer(surface->port) : json_null();
     json_t *protocol = surface ? json_string(protocol_name(surface->protocol)) : json_null();

@@ -27,15 +27,11 @@ void report_done(Report *report) {
 
 static int note(Report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static int note(Report *report, const char *format, ...) {
-    _cleanup_free_ char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int r = vasprintf(&text, format, arguments);
+    _cleanup_free_ char *text = text_vprintf(format, arguments);
     va_end(arguments);
-    if (r < 0) {
-        text = NULL;
-        return -ENOMEM;
-    }
+    if (!text) return -ENOMEM;
     return strv_append(&report->notes, text);
 }
 

@@ -25,8 +25,8 @@ __attribute__((format(printf, 6, 0))) static void complaint_add(Complaints *comp
     size_t *counter = warning ? &complaints->n_warnings : &complaints->n_errors;
     if ((*counter)++ >= COMPLAINTS_MAX) return;
 
-    char *reason = NULL;
-    if (vasprintf(&reason, format, arguments) < 0) {
+    char *reason = text_vprintf(format, arguments);
+    if (!reason) {
         complaints->no_memory = true;
         return;
     }

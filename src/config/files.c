@@ -101,13 +101,10 @@ static int by_name(const struct dirent **a, const struct dirent **b) {
 
 static int drop_ins_read(Complaints *complaints, ConfigFiles *files, const char *file) {
     struct dirent **entries = NULL;
-    _cleanup_free_ char *directory = NULL;
+    _cleanup_free_ char *directory = text_printf("%s.d", file);
     int r = 0;
 
-    if (asprintf(&directory, "%s.d", file) < 0) {
-        directory = NULL;
-        return -ENOMEM;
-    }
+    if (!directory) return -ENOMEM;
     int n = scandir(directory, &entries, is_drop_in, by_name);
     if (n < 0 && errno == ENOMEM) return -ENOMEM;
     if (n < 0 && errno != ENOENT) {
@@ -119,11 +116,10 @@ static int drop_ins_read(Complaints *complaints, ConfigFiles *files, const char 
         complaint_error(complaints, (Spot){.file = &place}, NULL, NULL, "more than %d files", CONFIG_FILES_MAX - 1);
     }
     for (int i = 0; i < n; i++) {
-        char *path = NULL;
-        if (r == 0 && n < CONFIG_FILES_MAX)
-            r = asprintf(&path, "%s/%s", directory, entries[i]->d_name) < 0 ? -ENOMEM
-                                                                            : file_read(complaints, files, path);
-        free(path);
+        if (r == 0 && n < CONFIG_FILES_MAX) {
+            _cleanup_free_ char *path = text_printf("%s/%s", directory, entries[i]->d_name);
+            r = path ? file_read(complaints, files, path) : -ENOMEM;
+        }
         free(entries[i]);
     }
     free(entries);

@@ -64,13 +64,31 @@ char *text_escape(const char *text, size_t length) {
     return out;
 }
 
+char *text_vprintf(const char *format, va_list arguments) {
+    char *text = NULL;
+    return vasprintf(&text, format, arguments) < 0 ? NULL : text;
+}
+
+char *text_printf(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = text_vprintf(format, arguments);
+    va_end(arguments);
+    return text;
+}
+
 static bool unit_usec(const char *unit, size_t n, int64_t *ret) {
     static const struct {
         const char *name;
         int64_t usec;
     } units[] = {
-        {"", USEC_PER_SEC},          {"s", USEC_PER_SEC},         {"ms", 1000}, {"m", 60 * USEC_PER_SEC},
-        {"min", 60 * USEC_PER_SEC}, {"h", 3600 * USEC_PER_SEC}, {"d", 86400 * USEC_PER_SEC},
+        {"", USEC_PER_SEC},
+        {"s", USEC_PER_SEC},
+        {"ms", 1000},
+        {"m", 60 * USEC_PER_SEC},
+        {"min", 60 * USEC_PER_SEC},
+        {"h", 3600 * USEC_PER_SEC},
+        {"d", 86400 * USEC_PER_SEC},
         {"w", 7 * 86400 * USEC_PER_SEC},
     };
     for (size_t i = 0; i < ELEMENTSOF(units); i++)
@@ -97,7 +115,8 @@ bool duration_parse(const char *text, int64_t *ret_usec) {
         /* A bare number is only allowed alone: "1h30" would be ambiguous. */
         if (p == unit && (*p || digits != text)) return false;
         if (!unit_usec(unit, (size_t)(p - unit), &usec)) return false;
-        if (__builtin_mul_overflow(number, usec, &number) || __builtin_add_overflow(total, number, &total)) return false;
+        if (__builtin_mul_overflow(number, usec, &number) || __builtin_add_overflow(total, number, &total))
+            return false;
     }
     *ret_usec = total;
     return true;

@@ -2,6 +2,7 @@
  * All functions that allocate return NULL (or -ENOMEM) when memory is short and nothing else. */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,10 @@
  * separators, and the backslash itself as \\. Plain printable UTF-8 passes unchanged. The result is valid UTF-8 on one
  * line. `length` bytes are read; NULL text gives NULL. The caller frees. */
 char *text_escape(const char *text, size_t length);
+
+/* printf into a new string, which the caller frees. */
+__attribute__((format(printf, 1, 2))) char *text_printf(const char *format, ...);
+__attribute__((format(printf, 1, 0))) char *text_vprintf(const char *format, va_list arguments);
 
 /* Parses "90", "90s", "5m", "2h", "1d", "100ms" or sums like "1h30m" (no unit: seconds) into microseconds. False if it
  * is not a duration or does not fit. */

@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include "notify/channel-private.h"
-#include "notify/format.h"
 
 #define LINES_MAX 20
 #define OUTPUT_MAX ((size_t)16 << 10)
@@ -14,7 +13,7 @@ void channel_log(Channel *channel, const char *format, ...) {
     if (!channel->callbacks.log) return;
     va_list arguments;
     va_start(arguments, format);
-    _cleanup_free_ char *line = format_list(format, arguments);
+    _cleanup_free_ char *line = text_vprintf(format, arguments);
     va_end(arguments);
     if (!line) return;
     channel->callbacks.log(channel, line, channel->userdata);

@@ -6,7 +6,6 @@
 #include <time.h>
 
 #include "notify/channel-private.h"
-#include "notify/format.h"
 #include "notify/loader.h"
 
 #define DEADLINE_DEFAULT (60 * USEC_PER_SEC)
@@ -257,7 +256,7 @@ void channel_broken(Channel *channel, const char *what) {
     sd_event_source_set_enabled(channel->timer, SD_EVENT_OFF);
     crash_count(channel);
     const char *ended = strcmp(what, "died") == 0 && how ? how : what;
-    _cleanup_free_ char *reason = format_text("plugin %s %s", channel->rule->plugin, ended);
+    _cleanup_free_ char *reason = text_printf("plugin %s %s", channel->rule->plugin, ended);
     channel_log(channel, "%s", reason ?: what);
     if (!channel->busy) return;
     if (state != CHANNEL_DELIVERING && state != CHANNEL_IDLE) {

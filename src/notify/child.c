@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 #include "core/cleanup.h"
-#include "notify/format.h"
+#include "core/text.h"
 
 static int actions_fill(posix_spawn_file_actions_t *actions, int socket, int output) {
     int r = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0);
@@ -94,8 +94,8 @@ void child_end(Child *child, char **ret_how) {
         }
         if (ret_how && !killed && r == 0)
             *ret_how = info.si_code == CLD_EXITED
-                           ? format_text("exited with status %d", info.si_status)
-                           : format_text("was killed by SIG%s (%s)", sigabbrev_np(info.si_status) ?: "?",
+                           ? text_printf("exited with status %d", info.si_status)
+                           : text_printf("was killed by SIG%s (%s)", sigabbrev_np(info.si_status) ?: "?",
                                  sigdescr_np(info.si_status) ?: "unknown");
     }
     if (child->pidfd >= 0) close(child->pidfd);

@@ -127,15 +127,11 @@ static const char *table_state_name(TableState state) {
 
 static bool append_text(json_t *array, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool append_text(json_t *array, const char *format, ...) {
-    _cleanup_free_ char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int r = vasprintf(&text, format, arguments);
+    _cleanup_free_ char *text = text_vprintf(format, arguments);
     va_end(arguments);
-    if (r < 0) {
-        text = NULL;
-        return false;
-    }
+    if (!text) return false;
     return json_array_append_new(array, document_string_safe(text)) == 0;
 }
 

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "core/text.h"
+
 #define GAP 2
 #define COLUMN_MAX 80
 
@@ -67,12 +69,10 @@ void grid_cell(Grid *grid, const char *text) {
 }
 
 void grid_cellf(Grid *grid, const char *format, ...) {
-    char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int r = vasprintf(&text, format, arguments);
+    grid_take(grid, text_vprintf(format, arguments));
     va_end(arguments);
-    grid_take(grid, r < 0 ? NULL : text);
 }
 
 void grid_paint(Grid *grid, const char *begin, const char *end) {

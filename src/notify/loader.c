@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "core/cleanup.h"
-#include "notify/format.h"
 #include "notify/frame.h"
 
 typedef const pw_plugin *(*Entry)(void);
@@ -79,6 +78,6 @@ const pw_plugin *loader_open(const char *name, int trusted_only, char **ret_reas
         }
     }
     if (!fault) return plugin;
-    *ret_reason = format_text("plugin %s: %s", name, fault);
+    *ret_reason = text_printf("plugin %s: %s", name, fault);
     return NULL;
 }

@@ -7,15 +7,11 @@
 /* Adds {label, command}. The command holds only what we made ourselves: never text an attacker could choose. */
 static bool next_add(json_t *array, const char *label, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static bool next_add(json_t *array, const char *label, const char *format, ...) {
-    _cleanup_free_ char *command = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int r = vasprintf(&command, format, arguments);
+    _cleanup_free_ char *command = text_vprintf(format, arguments);
     va_end(arguments);
-    if (r < 0) {
-        command = NULL;
-        return false;
-    }
+    if (!command) return false;
     return json_array_append_new(array, json_pack("{ssss}", "label", label, "command", command)) == 0;
 }
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/text.h"
+
 void rows_diff_done(RowsDiff *diff) {
     json_decref(diff->minus);
     json_decref(diff->plus);
@@ -77,11 +79,8 @@ int rows_diff_data(const json_t *data, RowsDiff *ret) {
 
 char *rows_address(const json_t *endpoint) {
     const char *device = phrase_string(endpoint, "device");
-    char *text = NULL;
-    if (asprintf(&text, "%s%s%s:%lld", phrase_string(endpoint, "address"), *device ? "%" : "", device,
-            (long long)json_integer_value(json_object_get(endpoint, "port"))) < 0)
-        return NULL;
-    return text;
+    return text_printf("%s%s%s:%lld", phrase_string(endpoint, "address"), *device ? "%" : "", device,
+        (long long)json_integer_value(json_object_get(endpoint, "port")));
 }
 
 static char *row_owner(const json_t *endpoint, PhraseDetail detail) {

@@ -12,7 +12,6 @@
 #include <sys/syscall.h>
 
 #include "core/cleanup.h"
-#include "notify/format.h"
 
 /* Enough for libcurl, TLS and the largest message several times over. */
 #define DATA_MAX ((rlim_t)256 << 20)
@@ -83,7 +82,7 @@ static int user_leave_root(void) {
 
 static int note(char ***missing, const char *wall, int error) {
     _cleanup_free_ char *text =
-        format_text("%s: %s", wall, error == -ENOSYS ? "this kernel has none" : strerror(-error));
+        text_printf("%s: %s", wall, error == -ENOSYS ? "this kernel has none" : strerror(-error));
     if (!text) return -ENOMEM;
     return strv_append(missing, text);
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "notify/format.h"
 #include "notify/utf8.h"
 
 static void strvp(char ***list) {
@@ -28,11 +27,11 @@ __attribute__((format(printf, 5, 6))) static int complain(
     char ***errors, const NotifierRule *rule, const Place *place, const char *key, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    _cleanup_free_ char *reason = format_list(format, arguments);
+    _cleanup_free_ char *reason = text_vprintf(format, arguments);
     va_end(arguments);
     if (!reason) return -ENOMEM;
     if (!place || !place->file) place = &rule->place;
-    _cleanup_free_ char *line = format_text("%s:%u: [notifier:%s] %s%s%s", place->file ? place->file : "-", place->line,
+    _cleanup_free_ char *line = text_printf("%s:%u: [notifier:%s] %s%s%s", place->file ? place->file : "-", place->line,
         rule->name, key ? key : "", key ? ": " : "", reason);
     if (!line) return -ENOMEM;
     return strv_append(errors, line);
@@ -149,7 +148,7 @@ static int value_take(const NotifierRule *rule, const Setting *setting, const Fr
         if (!credentials)
             return complain(errors, rule, place, setting->key,
                 "there are no credentials: set LoadCredential=%s:PATH in the unit", setting->value);
-        path = format_text("%s/%s", credentials, setting->value);
+        path = text_printf("%s/%s", credentials, setting->value);
     } else {
         if (setting->value[0] != '/') return complain(errors, rule, place, setting->key, "is not an absolute path");
         path = strdup(setting->value);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "core/cleanup.h"
+#include "core/text.h"
 #include "store/store.h"
 
 #define NAMES_MAX 100 /* tries to find a free name within one second */
@@ -34,11 +35,8 @@ int store_set_aside(const char *dir, const char *why, int64_t now, char **ret_na
     char name[96];
     int r = aside_name(dir_fd, why, now, name, sizeof(name));
     if (r < 0) return r;
-    _cleanup_free_ char *path = NULL;
-    if (asprintf(&path, "%s/%s", dir, name) < 0) {
-        path = NULL;
-        return -ENOMEM;
-    }
+    _cleanup_free_ char *path = text_printf("%s/%s", dir, name);
+    if (!path) return -ENOMEM;
     for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
         char from[32], to[128];
         snprintf(from, sizeof(from), STORE_FILE "%s", suffixes[i]);

@@ -209,7 +209,7 @@ int store_connect(const char *dir, const char *path, StoreMode mode, const Store
     store->mode = mode;
     store->dir = strdup(dir);
     store->path = strdup(path);
-    if (asprintf(&store->wal_path, "%s-wal", path) < 0) store->wal_path = NULL;
+    store->wal_path = text_printf("%s-wal", path);
     if (!store->dir || !store->path || !store->wal_path) return -ENOMEM;
     snprintf(store->boot_id, sizeof(store->boot_id), "%s", identity->boot_id ? identity->boot_id : "");
 

@@ -11,7 +11,7 @@ int db_fail(Store *store, int error, const char *format, ...) {
     va_list arguments;
     free(store->reason);
     va_start(arguments, format);
-    if (vasprintf(&store->reason, format, arguments) < 0) store->reason = NULL;
+    store->reason = text_vprintf(format, arguments);
     va_end(arguments);
     return error;
 }

@@ -29,12 +29,9 @@ static int refuse(Opener *opener, StoreOpening what, const char *format, ...) {
     free(opener->reason);
     va_list arguments;
     va_start(arguments, format);
-    int n = vasprintf(&opener->reason, format, arguments);
+    opener->reason = text_vprintf(format, arguments);
     va_end(arguments);
-    if (n < 0) {
-        opener->reason = NULL;
-        return -ENOMEM;
-    }
+    if (!opener->reason) return -ENOMEM;
     opener->what = what;
     return 0;
 }
@@ -116,10 +113,8 @@ static int opener_run(Opener *opener, const char *dir, Store **ret) {
     }
     opener->dir = realpath(dir, NULL);
     if (!opener->dir) return errno == ENOMEM ? -ENOMEM : refuse_errno(opener, errno, dir);
-    if (asprintf(&opener->path, "%s/" STORE_FILE, opener->dir) < 0) {
-        opener->path = NULL;
-        return -ENOMEM;
-    }
+    opener->path = text_printf("%s/" STORE_FILE, opener->dir);
+    if (!opener->path) return -ENOMEM;
 
     Become self = {0};
     int r = opener->mode == STORE_DAEMON ? 0 : store_become_owner(opener->dir, &self);
