@@ -1,4 +1,5 @@
-/* The inside of a channel, shared by channel.c (what happens next) and channel-io.c (bytes in and out). */
+/* The inside of a channel, shared by channel.c (when it starts, ends and breaks), channel-work.c (what happens next)
+ * and channel-io.c (bytes in and out). */
 #pragma once
 
 #include "notify/channel.h"
@@ -59,9 +60,27 @@ void channel_io_stop(Channel *channel, char **ret_how);
 int channel_io_send(Channel *channel, const Frame *frame);
 __attribute__((format(printf, 2, 3))) void channel_log(Channel *channel, const char *format, ...);
 
-/* channel.c, called by channel-io.c */
+/* channel-work.c */
 
 /* A frame has come. -EBADMSG: it is none that fits. The channel may be gone when it returns 1. */
 int channel_frame(Channel *channel, Frame *frame);
+/* Ends the work and tells the callback; `trouble`: nothing more can be tried now. The channel may be gone afterwards.
+ */
+void channel_work_done(Channel *channel, const char *trouble, char *const *errors);
+/* The same for something that is no fault of the configuration's text, or is: `errors`. */
+void channel_work_fail(Channel *channel, const char *trouble, char *const *errors);
+/* Tells what became of the current recipient; without a result it is to be tried again, for `reason`. 0 or -ENOMEM. */
+int channel_report(Channel *channel, const Frame *result, const char *reason);
+/* Goes on with the next recipient, or ends the work. Returns 1 if the channel may be gone. */
+int channel_deliver_next(Channel *channel);
+
+/* channel.c */
+
 /* The child is of no more use: ends it and goes on. The channel may be gone afterwards. */
 void channel_broken(Channel *channel, const char *what);
+/* The timer fires after this many microseconds, once. 0 or negative errno. */
+int channel_set_timer(Channel *channel, uint64_t usec);
+
+static inline void strvp(char ***list) {
+    strv_free(*list);
+}
