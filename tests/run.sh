@@ -199,15 +199,17 @@ if build gcc gcc --buildtype=debugoptimized -Dfault_points=true; then
     integration gcc 1 "$marks"
 fi
 if [ $quick = no ]; then
-    build release gcc --buildtype=release -Db_lto=true && unit release 2
-    build clang clang --buildtype=debugoptimized -Dfuzz=true && unit clang 2 && fuzzing
+    # as the installer builds it
+    build release gcc --buildtype=release -Db_lto=true -Dtests=false
+    # without assertions, as a release is
+    build clang clang -Doptimization=2 -Ddebug=true -Db_ndebug=true -Dfuzz=true && unit clang 2 && fuzzing
     if build asan gcc -Doptimization=1 -Ddebug=true -Db_sanitize=address,undefined -Dfault_points=true; then
         unit asan 5
         integration asan 3 'not plain'
     fi
 fi
 if [ $bench = yes ]; then
-    build release gcc --buildtype=release -Db_lto=true && $python tests/bench/run.py --build build/release
+    build release gcc --buildtype=release -Db_lto=true -Dtests=false && $python tests/bench/run.py --build build/release
 fi
 
 printf '\n'
