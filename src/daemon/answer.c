@@ -5,15 +5,11 @@
 #include <stdio.h>
 
 int answer_text(Answer *answer, int code, const char *format, ...) {
-    _cleanup_free_ char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int r = vasprintf(&text, format, arguments);
+    _cleanup_free_ char *text = text_vprintf(format, arguments);
     va_end(arguments);
-    if (r < 0) {
-        text = NULL;
-        return -ENOMEM;
-    }
+    if (!text) return -ENOMEM;
     answer->code = code;
     return json_object_set_new(answer->object, "text", json_string(text)) < 0 ? -ENOMEM : 0;
 }

@@ -30,13 +30,11 @@ static void defuse(char *line) {
 }
 
 void log_line(int level, const char *format, ...) {
-    _cleanup_free_ char *line = NULL;
     va_list arguments;
     va_start(arguments, format);
-    int r = vasprintf(&line, format, arguments);
+    _cleanup_free_ char *line = text_vprintf(format, arguments);
     va_end(arguments);
-    if (r < 0) {
-        line = NULL;
+    if (!line) {
         fputs("out of memory\n", stderr);
         return;
     }
