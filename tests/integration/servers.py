@@ -16,6 +16,7 @@ import hmac
 import http.client
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -144,6 +145,12 @@ login:
 """
 
 
+def accepted_at(raw):
+    """When Exim took this mail: seconds and fraction of its message id (SSSSSS-PPPPPP-FF, base 62 in ASCII order)."""
+    found = re.search(rb"\bid ([0-9A-Za-z]{6})-[0-9A-Za-z]+-([0-9A-Za-z]+)", raw)
+    return found.groups() if found else (b"~", b"")  # just being written
+
+
 class Exim:
     """A private exim4: STARTTLS, AUTH PLAIN/LOGIN (USER, PASSWORD) only inside TLS, RCPT only after AUTH unless
     auth=False, mbox delivery; RCPT to nobody-here@... is refused with 550. Needs root. tls: starttls | smtps | none.
@@ -207,14 +214,16 @@ class Exim:
         return "".join(p.read_text(errors="replace") for p in sorted((self.dir / "log").glob("*.log")))
 
     def raw_mails(self):
-        """The bytes of every mail in the mailbox, in the order of delivery, without the mbox separator lines."""
+        """The bytes of every mail in the mailbox, in the order in which the server took them, without the mbox separator
+        lines. (Exim delivers each by a process of its own: two of one second may stand in the box the other way round.)"""
         try:
             data = (self.dir / "box" / "mbox").read_bytes()
         except FileNotFoundError:
             return []
         if data.endswith(b"\n\n"):  # the empty line between messages
             data = data[:-1]
-        return [part.split(b"\n", 1)[1] for part in (b"\n" + data).split(b"\nFrom ")[1:]]
+        mails = [part.split(b"\n", 1)[1] for part in (b"\n" + data).split(b"\nFrom ")[1:]]
+        return sorted(mails, key=accepted_at)
 
     def mails(self):
         return [parse_mail(raw) for raw in self.raw_mails()]
