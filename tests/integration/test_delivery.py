@@ -48,7 +48,7 @@ def test_an_incident_that_came_and_went_during_an_outage_is_told_once_with_its_t
     guest = listeners.start("tcp@0.0.0.0@8002", name="guest")
     running.wait_log(r"8002/tcp")
     listeners.stop(guest)
-    time.sleep(3)
+    running.wait_log(r"RESOLVED 8002/tcp")
     mail.start()
     running.reload()
     wait_until(lambda: len(mail.raw_mails()) >= 3, 30)

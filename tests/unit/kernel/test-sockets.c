@@ -114,9 +114,10 @@ static void sleep_ms(long ms) {
     nanosleep(&t, NULL);
 }
 
-/* Full scans are spaced by nine times what one took: until this one has an owner. */
+/* Full scans are spaced by nine times what one took, which is long where the machine has very many descriptors: until
+ * this one has an owner, at most a minute. */
 static void take_owned(Sockets *sockets, Snapshot *snapshot, const char *address, uint16_t port) {
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 1200; i++) {
         take(sockets, snapshot);
         const Endpoint *e = live_find(snapshot, PROTOCOL_TCP, address, port);
         assert_non_null(e);
