@@ -12,26 +12,14 @@ int answer_compare(const Answer *a, const Answer *b) {
     return r ? r : strcmp(a->device, b->device);
 }
 
-static bool is_dual(const Endpoint *e) {
-    return e->address.family == AF_INET6 && !e->v6only && address_is_any(&e->address);
-}
-
-static Address plain(const Address *address) {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    if (address->family != AF_INET6 || memcmp(address->bytes, mapped, sizeof mapped) != 0) return *address;
-    Address v4 = {.family = AF_INET};
-    memcpy(v4.bytes, address->bytes + sizeof mapped, 4);
-    return v4;
-}
-
 int answers_make(const Rows *rows, Answers *ret) {
     Answer *items = malloc((rows->n * 2 + 1) * sizeof *items);
     if (!items) return -ENOMEM;
     size_t n = 0;
     for (size_t i = 0; i < rows->n; i++) {
         const Endpoint *e = rows->items[i];
-        items[n++] = (Answer){plain(&e->address), e->device, e};
-        if (is_dual(e)) items[n++] = (Answer){(Address){.family = AF_INET}, e->device, e};
+        items[n++] = (Answer){address_plain(&e->address), e->device, e};
+        if (endpoint_is_dual(e)) items[n++] = (Answer){(Address){.family = AF_INET}, e->device, e};
     }
     *ret = (Answers){items, n};
     return 0;

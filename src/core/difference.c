@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/exposure.h"
 #include "core/merge.h"
 
 char *surface_format(const Surface *surface, char buffer[static SURFACE_TEXT_MAX]) {
@@ -56,7 +57,7 @@ Severity difference_severity(Change change, Reach reach) {
 
 bool rows_local(const Rows *rows) {
     for (size_t i = 0; i < rows->n; i++)
-        if (!address_is_loopback(&rows->items[i]->address)) return false;
+        if (!exposure_is_local(rows->items[i])) return false;
     return true;
 }
 
@@ -68,18 +69,14 @@ static int answers_stated(const PortRule *rule, Answers *ret) {
     return 0;
 }
 
-static void tally_rank(const Answers *answers, bool *local, bool *wide) {
-    for (size_t i = 0; i < answers->n; i++) {
-        const Address *a = &answers->items[i].address;
-        if (address_is_loopback(a))
-            *local = true;
-        else if (!address_is_link_local(a))
-            *wide = true;
-    }
-}
-
 static int compare_items(const void *a, const void *b) {
     return answer_compare(a, b);
+}
+
+static Exposure exposure_of_answers(const Answers *answers) {
+    ExposureSum sum = {0};
+    for (size_t i = 0; i < answers->n; i++) exposure_add(&sum, &answers->items[i].address, answers->items[i].device);
+    return exposure_total(&sum);
 }
 
 static void verdict(
@@ -102,9 +99,10 @@ static void verdict(
     else
         ret->quiet = tally->quiet_added + tally->quiet_removed + tally->better > 0;
     if (ret->change != CHANGE_ADDRESS) return;
-    if (tally->local_before && !tally->wide_before && tally->wide_after)
+    Exposure was = exposure_of_answers(expected), is = exposure_of_answers(seen);
+    if (is > was)
         ret->reach = REACH_WIDENED;
-    else if ((tally->wide_before && !tally->wide_after) || tally->added + tally->quiet_added == 0)
+    else if (is < was || tally->added + tally->quiet_added == 0)
         ret->reach = REACH_NARROWED;
 }
 
@@ -151,9 +149,6 @@ int difference_make(
     if (r >= 0) r = answers_make(seen, &there);
     if (r < 0) return r;
     MergeTally tally = {0};
-    bool local_after = false;
-    tally_rank(&expected, &tally.local_before, &tally.wide_before);
-    tally_rank(&there, &local_after, &tally.wide_after);
     if (expected.n > 1) qsort(expected.items, expected.n, sizeof *expected.items, compare_items);
     if (there.n > 1) qsort(there.items, there.n, sizeof *there.items, compare_items);
     merge_answers(rule, baseline, &expected, &there, &tally);

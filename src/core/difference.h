@@ -35,9 +35,9 @@ typedef enum Change {
 } Change;
 
 typedef enum Reach {
-    REACH_SAME, /* rank of the addresses unchanged, or not applicable */
-    REACH_WIDENED, /* loopback only -> more */
-    REACH_NARROWED, /* more -> loopback only, or addresses gone and none added */
+    REACH_SAME, /* as exposed as before (core/exposure.h), or not applicable */
+    REACH_WIDENED, /* more exposed: loopback < private < public < all addresses of a family < of both */
+    REACH_NARROWED, /* less exposed, or addresses gone and none added */
 } Reach;
 
 const char *change_name(Change change); /* "none", "closed", ... */
@@ -55,7 +55,7 @@ bool rows_local(const Rows *rows);
 typedef struct Difference {
     Change change;
     Reach reach; /* CHANGE_ADDRESS only */
-    bool quiet; /* CHANGE_NONE, yet something should join the baseline or leave it unannounced: an address of a rank that
+    bool quiet; /* CHANGE_NONE, yet something should join the baseline or leave it unannounced: an address as exposed as one that
                    its owner already has, one that joined so, one of many below the same owner's 0.0.0.0, a link-local
                    one, or a better known owner */
 } Difference;

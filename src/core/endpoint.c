@@ -52,6 +52,14 @@ bool address_is_link_local(const Address *address) {
     return address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
 }
 
+Address address_plain(const Address *address) {
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (address->family != AF_INET6 || memcmp(address->bytes, mapped, sizeof mapped) != 0) return *address;
+    Address v4 = {.family = AF_INET};
+    memcpy(v4.bytes, address->bytes + sizeof mapped, 4);
+    return v4;
+}
+
 Owner *owner_new(void) {
     Owner *owner = calloc(1, sizeof *owner);
     if (owner) {
@@ -155,6 +163,10 @@ char *owner_unit_kind(const char *unit) {
         return kind;
     }
     return strdup(unit);
+}
+
+bool endpoint_is_dual(const Endpoint *endpoint) {
+    return endpoint->address.family == AF_INET6 && !endpoint->v6only && address_is_any(&endpoint->address);
 }
 
 int endpoint_compare(const Endpoint *a, const Endpoint *b) {

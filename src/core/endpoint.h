@@ -29,6 +29,7 @@ int address_compare(const Address *a, const Address *b);
 bool address_is_any(const Address *address);
 bool address_is_loopback(const Address *address); /* 127/8, ::1, ::ffff:127/8 */
 bool address_is_link_local(const Address *address); /* 169.254/16, fe80::/10 */
+Address address_plain(const Address *address); /* an IPv4-mapped one as IPv4, any other as it is */
 
 #define UID_UNKNOWN ((uid_t)-1)
 #define OWNER_EXE_KERNEL "[kernel]" /* the kernel itself holds the socket (WireGuard, NFS) */
@@ -82,6 +83,8 @@ typedef struct Endpoint {
     int64_t since; /* in a baseline: realtime microseconds when it was learned or accepted; else 0 */
 } Endpoint;
 
+/* True for an IPv6 wildcard that serves IPv4 too. */
+bool endpoint_is_dual(const Endpoint *endpoint);
 /* Order by protocol, port, family, address, device: the endpoint's key. */
 int endpoint_compare(const Endpoint *a, const Endpoint *b);
 /* Adds a reference to `owner` to the endpoint's set unless an equal one (owner_compare) is there. 0 or -ENOMEM. */

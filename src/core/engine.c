@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/answers.h"
+#include "core/exposure.h"
 #include "core/step.h"
 
 /* Where nothing but the second snapshot is missing. */
@@ -86,7 +87,7 @@ static int note_bounce(Step *step, const View *view, const Settling *settling) {
 
 static bool endpoints_local(const Endpoints *list) {
     for (size_t i = 0; i < list->n; i++)
-        if (!address_is_loopback(&list->items[i].address)) return false;
+        if (!exposure_is_local(&list->items[i])) return false;
     return true;
 }
 

@@ -93,7 +93,7 @@ typedef enum TransitionKind {
     TRANSITION_BOUNCED, /* left and came back (or came and went) inside the settle time */
     TRANSITION_LOGGED, /* changed where nobody is to be told (unlisted = log) */
     TRANSITION_IGNORED, /* the same for `ignore` and [ignore:] */
-    TRANSITION_JOINED, /* joined the baseline without an alert: same owner, same rank, link-local, more known */
+    TRANSITION_JOINED, /* joined the baseline without an alert: same owner, nothing more exposed, link-local, more known */
     TRANSITION_OPENED, /* and the events, as they are told */
     TRANSITION_CHANGED,
     TRANSITION_RESOLVED,

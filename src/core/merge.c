@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/exposure.h"
+
 /* Does `seen` pass for `expected` (NULL: nobody learned), where the rule's fields replace the learned ones? */
 static bool owner_passes(const PortRule *rule, const Owner *expected, const Owner *seen) {
     Owner wanted = expected ? *expected : (Owner){.uid = UID_UNKNOWN};
@@ -54,27 +56,22 @@ static bool owners_certain(const Endpoint *expected, const Endpoint *seen) {
     return seen->n_owners > 0;
 }
 
-static bool same_rank(const Endpoint *a, const Endpoint *b) {
-    return !address_is_link_local(&a->address) && !address_is_link_local(&b->address) &&
-           address_is_loopback(&a->address) == address_is_loopback(&b->address) && strcmp(a->device, b->device) == 0;
-}
-
-/* An added address that is not worth a word: link-local, or of a rank its owner already has on this port. A link-local
- * address joins without a word, so it counts for no rank. */
+/* An added address that is not worth a word: link-local, or in a circle that its owner already has on this port. A
+ * link-local address joins without a word, so it counts for nothing. */
 static bool is_quiet_addition(const Rows *baseline, const Answer *added) {
     if (address_is_link_local(&added->address)) return true;
     for (size_t i = 0; i < baseline->n; i++) {
         const Endpoint *e = baseline->items[i];
-        if (same_rank(e, added->endpoint) && owners_certain(e, added->endpoint)) return true;
+        if (exposure_covers(e, &added->address, added->device) && owners_certain(e, added->endpoint)) return true;
     }
     return false;
 }
 
-/* Did its owner have an address of this rank before this one? Then it joined without a word, and leaves so. */
+/* Did its owner have as wide an address before this one? Then it joined without a word, and leaves so. */
 static bool has_joined(const Rows *baseline, const Endpoint *e) {
     for (size_t i = 0; i < baseline->n; i++) {
         const Endpoint *first = baseline->items[i];
-        if (first->since && first->since < e->since && same_rank(first, e) && owners_certain(first, e)) return true;
+        if (first->since && first->since < e->since && exposure_covers(first, &e->address, e->device) && owners_certain(first, e)) return true;
     }
     return false;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/answers.h"
+#include "core/exposure.h"
 
 static bool kernel_owned(const Endpoint *e) {
     for (size_t i = 0; i < e->n_owners; i++)
@@ -16,7 +17,7 @@ Surface surface_of(const Rules *rules, const Snapshot *snapshot, const Endpoint 
     bool ephemeral = e->port >= snapshot->ephemeral_first && e->port <= snapshot->ephemeral_last;
     if (!ephemeral || rules_find(rules, e->protocol, e->port)) return own;
     if (e->protocol == PROTOCOL_TCP)
-        return (Surface){.protocol = PROTOCOL_TCP, .local = address_is_loopback(&e->address)};
+        return (Surface){.protocol = PROTOCOL_TCP, .local = exposure_is_local(e)};
     return kernel_owned(e) ? own : (Surface){.protocol = e->protocol};
 }
 

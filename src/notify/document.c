@@ -1,5 +1,6 @@
 #include "notify/document.h"
 
+#include "core/exposure.h"
 #include "notify/document-private.h"
 #include "notify/extent.h"
 #include "notify/phrase.h"
@@ -112,6 +113,12 @@ static void put_rows(json_t **data, const Event *event) {
     extent_done(&extent);
 }
 
+/* How exposed the port was and is. */
+static json_t *document_exposure(const Event *event) {
+    return json_pack("{ssss}", "before", exposure_name(exposure_of_endpoints(&event->before)), "after",
+        exposure_name(exposure_of_endpoints(&event->after)));
+}
+
 static const char *expect_name(const Rules *rules, const Surface *surface) {
     const PortRule *rule = rules && surface->port ? rules_find(rules, surface->protocol, surface->port) : NULL;
     if (!rule || rule->expect == EXPECT_BASELINE) return "baseline";
@@ -132,6 +139,7 @@ static json_t *document_data(
     document_put(&data, "status", nullable(status_name(event)));
     document_put(&data, "change", incident ? json_string(change_name(event->change)) : json_null());
     document_put(&data, "reach", surface ? json_string(reach_name(event->reach)) : json_null());
+    document_put(&data, "exposure", surface ? document_exposure(event) : json_null());
     document_put(&data, "severity", json_string(severity_name(event->severity)));
     document_put(&data, "protocol", surface ? json_string(protocol_name(event->surface.protocol)) : json_null());
     document_put(&data, "port", surface && !ephemeral ? json_integer(event->surface.port) : json_null());

@@ -106,6 +106,13 @@ static void put_stood(const Teller *t, const char *what) {
         moment_clock(t->opened, t->now, clock));
 }
 
+/* Where the addresses themselves do not say that it is a wider circle. */
+static void put_wider(const Teller *t) {
+    const json_t *exposure = json_object_get(t->data, "exposure");
+    if (is(t->data, "reach", "widened") && is(exposure, "after", "public") && is(exposure, "before", "private"))
+        fputs("That is more exposed than before: a public address, not a private one.\n", t->out);
+}
+
 static void put_port(const Teller *t) {
     phrase_port(t->out, t->document);
 }
@@ -170,6 +177,7 @@ static void tell_stands(const Teller *t) {
         put_listens(t, t->after, "");
     fputs(".\n", t->out);
     put_before(t);
+    put_wider(t);
     if (strcmp(phrase_type(t->document), "changed") == 0 && t->opened && t->opened < t->seen) {
         char clock[MOMENT_TEXT_MAX];
         fprintf(t->out, "This port has differed from what was expected since %s; now it differs in another way.\n",

@@ -63,12 +63,33 @@ static void test_reach(void **state) {
     assert_int_equal(difference_severity(CHANGE_BLIND, REACH_SAME), SEVERITY_CRITICAL);
 }
 
+/* loopback < private < public < all addresses of a family < of both. */
+static void test_exposure(void **state) {
+    expect("tcp 127.0.0.1:80 @a", "tcp 192.168.1.1:80 @a", "address widened");
+    expect("tcp 0.0.0.0:80 @a dev=lo", "tcp 192.168.1.1:80 @a", "address widened");
+    expect("tcp 192.168.1.1:80 @a", "tcp 198.51.100.1:80 @a", "address widened");
+    expect("tcp 192.168.1.1:80 @a", "tcp 192.168.1.1:80 @a; tcp 198.51.100.1:80 @a", "address widened");
+    expect("tcp [fd00::1]:80 @a", "tcp [2001:db8::1]:80 @a", "address widened");
+    expect("tcp 100.64.0.1:80 @a", "tcp 100.128.0.1:80 @a", "address widened");
+    expect("tcp 172.31.0.1:80 @a", "tcp 172.32.0.1:80 @a", "address widened");
+    expect("tcp 198.51.100.1:80 @a", "tcp 0.0.0.0:80 @a", "address widened");
+    expect("tcp 198.51.100.1:80 @a", "tcp 198.51.100.1:80 @a; tcp 0.0.0.0:80 @a", "address widened");
+    expect("tcp 0.0.0.0:80 @a", "tcp 0.0.0.0:80 @a; tcp [::]:80 v6only @a", "address widened");
+    expect("tcp 0.0.0.0:80 @a", "tcp [::]:80 @a", "address widened");
+    expect("tcp 198.51.100.1:80 @a", "tcp 10.0.0.1:80 @a", "address narrowed");
+    expect("tcp [::]:80 @a", "tcp 198.51.100.1:80 @a", "address narrowed");
+    /* Nothing that the same owner's address does not reach already. */
+    expect("tcp 198.51.100.1:80 @a", "tcp 198.51.100.1:80 @a; tcp 10.0.0.1:80 @a", "none quiet");
+    expect("tcp 0.0.0.0:80 @a", "tcp 0.0.0.0:80 @a; tcp 10.0.0.1:80 @a", "none quiet");
+    expect("tcp 10.0.0.1:80 @a", "tcp 192.168.7.1:80 @a", "address");
+}
+
 static void test_dual_stack(void **state) {
     expect("tcp [::]:80 @a", "tcp 0.0.0.0:80 @a; tcp [::]:80 v6only @a", "none");
     expect("tcp 0.0.0.0:80 @a; tcp [::]:80 v6only @a", "tcp [::]:80 @a", "none");
     expect("tcp [::]:80 @a", "tcp [::]:80 v6only @a", "address narrowed");
     expect("tcp [::]:80 @a", "tcp 0.0.0.0:80 @a", "address narrowed");
-    expect("tcp [::]:80 @a dev=eth0", "tcp 0.0.0.0:80 @a; tcp [::]:80 v6only @a", "address");
+    expect("tcp [::]:80 @a dev=eth0", "tcp 0.0.0.0:80 @a; tcp [::]:80 v6only @a", "address widened");
     expect("tcp [::]:80 @a", "tcp [::]:80 @a; tcp 0.0.0.0:80 @b", "owner");
     /* A mapped address is that IPv4 address. */
     expect("tcp 127.0.0.1:80 @a", "tcp [::ffff:127.0.0.1]:80 @a", "none");
@@ -205,6 +226,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_reach),
+        cmocka_unit_test(test_exposure),
         cmocka_unit_test(test_dual_stack),
         cmocka_unit_test(test_quiet),
         cmocka_unit_test(test_owners),

@@ -194,7 +194,7 @@ static void test_addresses_below_a_wildcard(void **state) {
     sim_told(&sim, "opened 124/udp address narrowed warning\n");
     /* A wildcard that was not there before is no such thing. */
     sim_run(&sim, 70, "udp 10.0.0.1:123 @ntpd; udp 10.0.0.1:124 @b; udp 0.0.0.0:124 @a");
-    sim_told(&sim, "opened 123/udp address info\nresolved 124/udp address narrowed warning returned\n");
+    sim_told(&sim, "opened 123/udp address narrowed warning\nresolved 124/udp address narrowed warning returned\n");
     sim_done(&sim);
 }
 
