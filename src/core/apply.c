@@ -1,4 +1,5 @@
 #include "core/engine.h"
+#include "core/step.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,6 +25,8 @@ void state_done(State *state) {
     free(state->incidents);
     free(state->pauses);
     free(state->settling);
+    for (size_t i = 0; i < state->n_causes; i++) cause_done(&state->causes[i]);
+    free(state->causes);
     memset(state, 0, sizeof *state);
 }
 
@@ -158,6 +161,7 @@ static void apply_settling(State *state, Decision *decision, bool committed) {
 int engine_apply(State *state, Decision *decision, bool committed) {
     int r = committed ? apply_committed(state, decision) : 0;
     if (decision->steps) apply_settling(state, decision, committed);
+    state_forget_causes(state);
     decision_done(decision);
     return r;
 }

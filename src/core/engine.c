@@ -129,14 +129,17 @@ static bool still_watched(const Step *step, const View *view, const Incident *in
 /* The moment (boottime) at which this difference has settled. */
 static int64_t deadline(const Step *step, const View *view, const Settling *s, bool returning) {
     int64_t settle = settle_of(step, view, false), settle_closed = settle_of(step, view, true);
+    const Cause *cause = s->asks ? state_cause(step->state, &s->surface, s->start) : NULL;
     int64_t at = s->start + settle_closed;
+    if (s->closed && cause && cause->fate == FATE_FAILED) at = s->start + earlier_of(settle, settle_closed);
+    if (s->closed && cause && cause->fate == FATE_RETURNING) at = later_of(at, s->start + ENGINE_RETURN_WAIT);
     /* Back as something else: it gets its settle time from then, but flipping does not put it off for ever. */
     if (!s->closed) at = earlier_of(s->present + settle, s->start + settle_closed + settle);
     const Difference *d = &view->difference;
     bool patient = s->closed || d->change == CHANGE_OWNER || d->reach == REACH_NARROWED;
     if (patient && !returning && step->now->boot_age < step->rules->boot_grace)
         at = later_of(at, step->now->boottime + step->rules->boot_grace - step->now->boot_age);
-    return at;
+    return cause && !cause->answered ? at + ENGINE_CAUSE_WAIT : at;
 }
 
 /* `change`: from what was told to what is seen. */
@@ -172,13 +175,13 @@ static int act_on_incident(Step *step, const View *view, const Incident *inciden
     bool local = rows_local(&view->seen) && endpoints_local(&incident->before);
     if (view->watch != WATCH_ALERT && !unlisted_alerts(step->rules, view->difference.reach, local))
         return end_unwatched(step, view, incident, s->start_realtime);
-    return step_tell_difference(step, view, incident, s->start_realtime);
+    return step_tell_difference(step, view, incident, s);
 }
 
 static int act(Step *step, const View *view, const Incident *incident, const Settling *s) {
     if (incident) return act_on_incident(step, view, incident, s);
     if (view->difference.change != CHANGE_NONE && view->watch == WATCH_ALERT)
-        return step_tell_difference(step, view, NULL, s->start_realtime);
+        return step_tell_difference(step, view, NULL, s);
     TransitionKind kind = view->difference.change == CHANGE_NONE ? TRANSITION_JOINED
                           : view->watch == WATCH_LOG             ? TRANSITION_LOGGED
                                                                  : TRANSITION_IGNORED;
@@ -194,8 +197,9 @@ static int settle(Step *step, const View *view, const Incident *incident, const 
         int r = note_bounce(step, view, old);
         if (r < 0) return r;
     }
-    int64_t at = deadline(step, view, &s, returning);
     bool tells = incident || (!s.quiet && view->watch == WATCH_ALERT);
+    s.asks = tells && !returning && (s.closed || s.owner);
+    int64_t at = deadline(step, view, &s, returning);
     if (tells) at = later_of(at, step_paused_until(step, &view->surface));
     if (s.snapshots >= 2 && step->now->boottime >= at) {
         int r = act(step, view, incident, &s);

@@ -5,6 +5,7 @@
  * and the next step decides the same again. */
 #pragma once
 
+#include "core/cause.h"
 #include "core/incident.h"
 
 /* The time of a step. */
@@ -26,6 +27,7 @@ typedef struct Settling {
     bool closed; /* nothing of the told state is there */
     bool was_closed; /* at any time since start */
     unsigned snapshots; /* that differed since start */
+    bool asks; /* it closed or changed hands and will be told: why is worth asking */
     bool owner; /* nothing but owners differs: a look that does not see them says nothing */
     int64_t last; /* boottime: last snapshot that differed */
 } Settling;
@@ -48,6 +50,8 @@ typedef struct State {
     /* memory only */
     Settling *settling;
     size_t n_settling;
+    Cause *causes; /* of what is settling, as far as somebody was asked */
+    size_t n_causes;
     int64_t last_step; /* boottime; 0: none yet */
     unsigned incomplete_runs; /* snapshots in a row in which some table was incomplete; while blind, how many complete ones
                                  it takes to see again */
@@ -91,6 +95,11 @@ typedef struct Decision {
 /* Transitions written by one step; what is beyond is counted in one line. */
 #define ENGINE_TRANSITIONS_MAX 200
 
+/* For so long an event waits for its cause after it has settled. */
+#define ENGINE_CAUSE_WAIT (2 * USEC_PER_SEC)
+/* For so long a closed port may be away while its unit is on the way back. */
+#define ENGINE_RETURN_WAIT (600 * USEC_PER_SEC)
+
 /* True if there is something to commit. */
 bool decision_writes(const Decision *decision);
 void decision_done(Decision *decision);
@@ -130,6 +139,13 @@ int engine_resume(const State *state, const Now *now, const Surface *surface, co
 /* The open incident of a token or surface; NULL: none. */
 const Incident *state_incident(const State *state, const char *token);
 const Incident *state_incident_at(const State *state, const Surface *surface);
+
+/* What is known of a settling difference; NULL: nobody was asked. */
+const Cause *state_cause(const State *state, const Surface *surface, int64_t start);
+/* Takes the contents of *cause in the place of what was known. An unanswered one holds its event back for at most
+ * ENGINE_CAUSE_WAIT once it has settled; a fate moves the end of its settling. It is forgotten with its difference. 0 or
+ * -ENOMEM. */
+int state_set_cause(State *state, Cause *cause);
 
 /* The event that tells notifiers `names` (NULL-terminated) what is watched. */
 int engine_learned_event(

@@ -81,6 +81,7 @@ typedef struct Event {
     int64_t seen; /* when the told state was first seen */
     char *subject; /* EVENT_SELF: what it is about: "configuration", "delivery", "database", "blind"; else NULL */
     char *summary; /* EVENT_SELF: one sentence for people; else NULL */
+    char *cause; /* JSON text; NULL: none known */
     char **notify; /* names of notifiers; NULL: every one */
 } Event;
 

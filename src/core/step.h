@@ -36,6 +36,9 @@ static inline void step_look_at(Step *step, int64_t boottime) {
     step->out->next_look = earlier_of(step->out->next_look, boottime);
 }
 
+/* Forgets what is known of differences that settle no more. */
+void state_forget_causes(State *state);
+
 /* First learning, and portwatch's own incident. */
 int step_learn(Step *step);
 int step_blind(Step *step);
@@ -46,9 +49,9 @@ int64_t pause_left(const Pause *pause, const Now *now);
 int64_t step_paused_until(const Step *step, const Surface *surface);
 
 /* The event, its line of history and the incident as it stands after it, for the view's difference: opened, or with
- * `old` changed. `seen`: realtime microseconds at which it was first seen. With baseline = rolling the baseline moves.
+ * `old` changed. `settling` says since when, and whether its cause was asked for. With baseline = rolling the baseline moves.
  */
-int step_tell_difference(Step *step, const View *view, const Incident *old, int64_t seen);
+int step_tell_difference(Step *step, const View *view, const Incident *old, const Settling *settling);
 /* `by` and `reason` (NULL: nobody's) with ENDING_ACCEPTED. */
 int step_tell_resolved(
     Step *step, const View *view, const Incident *old, Ending ending, int64_t seen, const char *by, const char *reason);

@@ -53,8 +53,9 @@ static bool rolls(const Step *step, const PortRule *rule) {
     return !rule || (rule->expect == EXPECT_BASELINE && !rule->n_addresses && !rule->unit && !rule->exe && !rule->user);
 }
 
-int step_tell_difference(Step *step, const View *view, const Incident *old, int64_t seen) {
+int step_tell_difference(Step *step, const View *view, const Incident *old, const Settling *settling) {
     Event e = {0};
+    int64_t seen = settling->start_realtime;
     int r = event_fill(step, view, &view->difference, seen, &e);
     if (r < 0) return r;
     e.type = old ? EVENT_CHANGED : EVENT_OPENED;
@@ -65,6 +66,8 @@ int step_tell_difference(Step *step, const View *view, const Incident *old, int6
         r = endpoints_copy(&e.before, &e.incident.before);
     }
     Incident *incident = &e.incident;
+    const Cause *cause = settling->asks ? state_cause(step->state, &settling->surface, settling->start) : NULL;
+    if (r >= 0 && cause && cause->document && !(e.cause = strdup(cause->document))) r = -ENOMEM;
     endpoints_done(&incident->told);
     if (r >= 0) r = endpoints_copy(&e.after, &incident->told);
     incident->change = e.change;

@@ -125,6 +125,30 @@ static const char *expect_name(const Rules *rules, const Surface *surface) {
     return rule->expect == EXPECT_OPEN ? "open" : "closed";
 }
 
+/* The same value with every string fit for a document. Its depth is bounded by jansson's parser. */
+static json_t *made_safe(const json_t *value) {
+    if (json_is_string(value)) return document_string_safe(json_string_value(value));
+    if (json_is_array(value)) {
+        json_t *array = json_array();
+        for (size_t i = 0; array && i < json_array_size(value); i++)
+            if (json_array_append_new(array, made_safe(json_array_get(value, i))) < 0) {
+                json_decref(array);
+                array = NULL;
+            }
+        return array;
+    }
+    if (!json_is_object(value)) return json_deep_copy(value);
+    json_t *object = json_object(), *member;
+    const char *key;
+    json_object_foreach((json_t *)value, key, member) document_put(&object, key, made_safe(member));
+    return object;
+}
+
+static json_t *document_cause(const char *text) {
+    _cleanup_json_ json_t *cause = text ? json_loads(text, 0, NULL) : NULL;
+    return json_is_object(cause) ? made_safe(cause) : json_null();
+}
+
 static json_t *document_data(
     const Event *event, const char *host, const char *machine_id, const json_t *coverage, const Rules *rules) {
     bool incident = event->has_incident;
@@ -155,7 +179,7 @@ static json_t *document_data(
         document_put(&data, "by", document_string(event->by));
         document_put(&data, "reason", document_string(event->reason));
     }
-    document_put(&data, "cause", json_null());
+    document_put(&data, "cause", document_cause(event->cause));
     document_put(&data, "coverage", coverage ? json_deep_copy(coverage) : json_null());
     document_put(&data, "next", document_next(event, rules));
     return data;

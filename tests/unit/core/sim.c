@@ -263,9 +263,24 @@ void sim_restart(Sim *sim) {
     free(sim->state.settling);
     sim->state.settling = NULL;
     sim->state.n_settling = 0;
+    for (size_t i = 0; i < sim->state.n_causes; i++) cause_done(&sim->state.causes[i]);
+    sim->state.n_causes = 0;
     sim->state.last_step = 0;
     sim->state.incomplete_runs = 0;
     for (size_t i = 0; i < sim->state.n_pauses; i++) sim->state.pauses[i].ends = 0;
+}
+
+void sim_cause(Sim *sim, uint16_t port, Fate fate, const char *document) {
+    for (size_t i = 0; i < sim->state.n_settling; i++) {
+        const Settling *s = &sim->state.settling[i];
+        if (s->surface.port != port) continue;
+        assert_true(s->asks);
+        Cause cause = {.surface = s->surface, .start = s->start, .answered = document != NULL, .fate = fate};
+        cause.document = document ? strdup(document) : NULL;
+        assert_int_equal(state_set_cause(&sim->state, &cause), 0);
+        return;
+    }
+    fail_msg("%u does not settle", port);
 }
 
 int sim_accept(Sim *sim, const char *text, const char *token, const Surface *surface) {

@@ -65,6 +65,9 @@ int sim_resume(Sim *sim, const Surface *surface);
 int sim_ack(Sim *sim, const char *token);
 const char *sim_token(Sim *sim); /* of the only open incident */
 
+/* Somebody was asked why this port differs, or (with a document) has answered. Asserts that asking was wanted. */
+void sim_cause(Sim *sim, uint16_t port, Fate fate, const char *document);
+
 /* Exactly this was told since the last call: "opened 80/tcp opened warning\n". */
 void sim_told(Sim *sim, const char *expected);
 /* Exactly these transitions: "bounced 80/tcp none\n". */

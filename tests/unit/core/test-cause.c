@@ -1,0 +1,125 @@
+/* Why a port closed: who waits for the answer and what its unit's fate changes. */
+#include "sim.h"
+
+#define WEB "tcp 0.0.0.0:80 @nginx"
+
+/* A unit that has failed for good is no restart: it is told after `settle`. */
+static void test_failed_is_told_after_settle(void **state) {
+    Sim sim;
+    sim_init(&sim, WEB);
+    sim_run(&sim, 2, "");
+    sim_cause(&sim, 80, FATE_FAILED, "{\"state\": \"failed\"}");
+    sim_run(&sim, 4, "");
+    sim_told(&sim, "");
+    sim_run(&sim, 2, "");
+    sim_told(&sim, "opened 80/tcp closed warning\n");
+    assert_string_equal(sim.last.cause, "{\"state\": \"failed\"}");
+    assert_int_equal(sim.state.n_causes, 0);
+    sim_done(&sim);
+}
+
+static void test_stopped_waits_settle_closed(void **state) {
+    Sim sim;
+    sim_init(&sim, WEB);
+    sim_run(&sim, 2, "");
+    sim_cause(&sim, 80, FATE_STOPPED, "{}");
+    sim_run(&sim, 58, "");
+    sim_told(&sim, "");
+    sim_run(&sim, 4, "");
+    sim_told(&sim, "opened 80/tcp closed warning\n");
+    sim_done(&sim);
+}
+
+/* One on its way back has ten minutes, from when it closed. */
+static void test_returning_waits(void **state) {
+    Sim sim;
+    sim_init(&sim, WEB);
+    sim_run(&sim, 2, "");
+    sim_cause(&sim, 80, FATE_RETURNING, "{}");
+    sim_run(&sim, 598, "");
+    sim_told(&sim, "");
+    sim_run(&sim, 4, "");
+    sim_told(&sim, "opened 80/tcp closed warning\n");
+    sim_done(&sim);
+
+    sim_init(&sim, WEB);
+    sim_run(&sim, 2, "");
+    sim_cause(&sim, 80, FATE_RETURNING, "{}");
+    sim_run(&sim, 300, "");
+    sim_cause(&sim, 80, FATE_FAILED, "{\"result\": \"start-limit-hit\"}");
+    sim_run(&sim, 2, "");
+    sim_told(&sim, "opened 80/tcp closed warning\n");
+    assert_string_equal(sim.last.cause, "{\"result\": \"start-limit-hit\"}");
+    sim_done(&sim);
+
+    sim_init(&sim, WEB);
+    sim_run(&sim, 2, "");
+    sim_cause(&sim, 80, FATE_RETURNING, "{}");
+    sim_run(&sim, 120, "");
+    sim_run(&sim, 60, WEB);
+    sim_told(&sim, "");
+    sim_history(&sim, "bounced 80/tcp none\n");
+    assert_int_equal(sim.state.n_causes, 0);
+    sim_done(&sim);
+}
+
+/* An answer that does not come holds the event back for two seconds, not for ever. */
+static void test_no_answer(void **state) {
+    Sim sim;
+    sim_init(&sim, WEB);
+    sim_run(&sim, 2, "");
+    sim_cause(&sim, 80, FATE_UNKNOWN, NULL);
+    sim_run(&sim, 60, "");
+    sim_told(&sim, "");
+    sim_run(&sim, 2, "");
+    sim_told(&sim, "opened 80/tcp closed warning\n");
+    assert_null(sim.last.cause);
+    sim_done(&sim);
+}
+
+/* Another owner is a reason to ask; an opened port is none, nor what nobody will be told of. */
+static void test_when_to_ask(void **state) {
+    Sim sim;
+    sim_init(&sim, WEB);
+    sim_run(&sim, 2, "tcp 0.0.0.0:80 @evil; tcp 0.0.0.0:81 @x");
+    assert_int_equal(sim.state.n_settling, 2);
+    assert_true(sim.state.settling[0].asks);
+    assert_false(sim.state.settling[1].asks);
+    sim_cause(&sim, 80, FATE_STOPPED, "{}");
+    sim_run(&sim, 6, "tcp 0.0.0.0:80 @evil; tcp 0.0.0.0:81 @x");
+    sim_told(&sim, "opened 80/tcp owner warning\nopened 81/tcp opened warning\n");
+    sim_done(&sim);
+
+    sim_init(&sim, "tcp 127.0.0.1:6010 @sshd");
+    sim_run(&sim, 2, "");
+    assert_int_equal(sim.state.n_settling, 1);
+    assert_false(sim.state.settling[0].asks);
+    sim_done(&sim);
+}
+
+/* After a boot it has time to come up, failed or not. */
+static void test_boot_grace_comes_first(void **state) {
+    Sim sim;
+    sim_init(&sim, WEB);
+    sim_restart(&sim);
+    sim.now.boot_age = 10 * USEC_PER_SEC;
+    sim_run(&sim, 2, "");
+    sim_cause(&sim, 80, FATE_FAILED, "{}");
+    sim_run(&sim, 100, "");
+    sim_told(&sim, "");
+    sim_run(&sim, 10, "");
+    sim_told(&sim, "opened 80/tcp closed warning\n");
+    sim_done(&sim);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_failed_is_told_after_settle),
+        cmocka_unit_test(test_stopped_waits_settle_closed),
+        cmocka_unit_test(test_returning_waits),
+        cmocka_unit_test(test_no_answer),
+        cmocka_unit_test(test_when_to_ask),
+        cmocka_unit_test(test_boot_grace_comes_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
