@@ -13,9 +13,10 @@ LAYERS = {
     "config": {"core"},
     "store": {"core"},
     "notify": {"core"},
+    "cause": {"core"},
     "plugins": set(),
-    "daemon": {"core", "kernel", "config", "store", "notify"},
-    "cli": {"core", "kernel", "config", "store", "notify"},
+    "daemon": {"core", "kernel", "config", "store", "notify", "cause"},
+    "cli": {"core", "kernel", "config", "store", "notify", "cause"},
 }
 
 # Libraries, by the beginning of the header's name, and the layers that may use them.
@@ -25,11 +26,11 @@ LIBRARIES = {
     "sqlite3.h": {"store"},
     "curl/": {"plugins"},
     "openssl/": {"plugins"},
-    "jansson.h": {"notify", "plugins", "daemon", "cli"},
-    "systemd/": {"notify", "daemon", "cli"},
+    "jansson.h": {"notify", "cause", "plugins", "daemon", "cli"},
+    "systemd/": {"notify", "cause", "daemon", "cli"},
 }
 # Only daemon and cli log.
-LOGGING = re.compile(r"\b(sd_journal_\w+|syslog|vsyslog|perror)\s*\(")
+LOGGING = re.compile(r"\b(sd_journal_(?:print|send|perror|stream)\w*|syslog|vsyslog|perror)\s*\(")
 PUBLIC = "plugins/plugin.h"  # the plugins' only header of ours; notify loads them through it
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

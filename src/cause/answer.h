@@ -1,0 +1,28 @@
+/* portwatch-cause's answer: the document, and its bytes between that process and who asked. Pure. */
+#pragma once
+
+#include "cause/judge.h"
+
+#define ANSWER_BYTES_MAX 32768
+
+/* Owned. `cause` is the document as compact JSON:
+ *     {"unit": text|null, "state": text|null, "sub": text|null, "result": text|null, "exit": int|null,
+ *      "signal": "SIGKILL"|null, "restarts": int|null, "since": RFC 3339|null, "process": "gone"|"alive"|null,
+ *      "oom": bool, "summary": text, "journal": [text, at most 10], "missing": text|null}
+ * State and sub are the unit's now. Result, exit, signal, oom and since are about the end of the invocation that held
+ * the port, where it ended (since: else about the state). All text is one line and escaped: to be shown as it is. Only
+ * `journal` holds what processes wrote. */
+typedef struct CauseAnswer {
+    Fate fate;
+    char *cause;
+} CauseAnswer;
+
+void cause_answer_done(CauseAnswer *answer);
+
+/* 0, or -ENOMEM. */
+int cause_answer_make(const Facts *facts, CauseAnswer *ret);
+
+/* As bytes for one datagram. The caller frees. 0, -ENOMEM, -EMSGSIZE. */
+int cause_answer_print(uint64_t id, const CauseAnswer *answer, char **ret_text);
+/* The reverse. The other side is not trusted: members, types, lengths and escaping are checked. -EBADMSG, -ENOMEM. */
+int cause_answer_parse(const char *bytes, size_t length, uint64_t *ret_id, CauseAnswer *ret);

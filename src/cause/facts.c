@@ -1,0 +1,30 @@
+#include "cause/facts.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/text.h"
+
+void facts_done(Facts *facts) {
+    for (size_t i = 0; i < facts->journal.n_lines; i++) free(facts->journal.lines[i]);
+    free(facts->missing);
+    *facts = (Facts){0};
+}
+
+int facts_missing(Facts *facts, const char *reason) {
+    char *text = facts->missing ? text_printf("%s; %s", facts->missing, reason) : strdup(reason);
+    if (!text) return -ENOMEM;
+    free(facts->missing);
+    facts->missing = text;
+    return 0;
+}
+
+void word_copy(const char *text, size_t length, char ret[static WORD_MAX]) {
+    ret[0] = '\0';
+    if (length >= WORD_MAX) return;
+    for (size_t i = 0; i < length; i++)
+        if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') || text[i] == '-')) return;
+    memcpy(ret, text, length);
+    ret[length] = '\0';
+}

@@ -1,0 +1,371 @@
+#include "cause/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <systemd/sd-journal.h>
+#include <systemd/sd-messages.h>
+#include <time.h>
+
+#include "cause/unit.h"
+#include "core/cleanup.h"
+#include "core/text.h"
+
+#define ENTRIES_MAX 2000 /* looked at in one walk */
+#define FIELD_MAX 4096   /* of a field read at all */
+#define MANAGER_LINES_MAX 4
+#define SLACK (2 * USEC_PER_SEC) /* between what happened and what was written about it */
+
+/* ---- lines ---- */
+
+/* Cuts at most `max` bytes of valid UTF-8 out of it, with an ellipsis where it was longer. */
+static void shorten(char *text, size_t max) {
+    if (strlen(text) <= max) return;
+    size_t n = max - 3;
+    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
+    memcpy(text + n, "...", 4);
+}
+
+char *journal_line(int64_t at, const char *identifier, const char *pid, const char *message, size_t length) {
+    char clock[32] = "";
+    struct tm tm;
+    time_t t = (time_t)(at / USEC_PER_SEC);
+    if (localtime_r(&t, &tm)) strftime(clock, sizeof(clock), "%b %d %H:%M:%S ", &tm);
+    const char *newline = memchr(message, '\n', length);
+    if (newline) length = (size_t)(newline - message);
+    /* text_escape makes more of it, never less */
+    size_t n = strnlen(identifier, 64);
+    _cleanup_free_ char *text = text_escape(message, length < LINE_MAX_BYTES + 4 ? length : LINE_MAX_BYTES + 4);
+    _cleanup_free_ char *who = text_escape(identifier, n), *number = text_escape(pid, strnlen(pid, 16));
+    char *line = text && who && number ? text_printf("%s%s%s%s%s: %s", clock, n ? who : "?", *pid ? "[" : "", number,
+                                             *pid ? "]" : "", text)
+                                       : NULL;
+    if (line) shorten(line, LINE_MAX_BYTES);
+    return line;
+}
+
+/* ---- reading ---- */
+
+typedef struct Reader {
+    sd_journal *journal;
+    const CauseQuestion *question;
+    uint64_t deadline;
+    int64_t floor; /* realtime: what is older is no part of it */
+    sd_id128_t boot;
+    unsigned visited;
+} Reader;
+
+/* A field of the present entry as text; "" where it is absent. */
+static void field_read(Reader *reader, const char *name, char *buffer, size_t size) {
+    const void *data;
+    size_t length, prefix = strlen(name) + 1;
+    buffer[0] = '\0';
+    if (sd_journal_get_data(reader->journal, name, &data, &length) < 0 || length <= prefix) return;
+    length -= prefix;
+    if (length >= size) length = size - 1;
+    memcpy(buffer, (const char *)data + prefix, length);
+    buffer[length] = '\0';
+}
+
+static void word_read(Reader *reader, const char *name, char buffer[static WORD_MAX]) {
+    char text[WORD_MAX + 1];
+    field_read(reader, name, text, sizeof(text));
+    word_copy(text, strlen(text), buffer);
+}
+
+static int64_t entry_time(Reader *reader) {
+    uint64_t usec = 0;
+    return sd_journal_get_realtime_usec(reader->journal, &usec) < 0 || usec > INT64_MAX ? 0 : (int64_t)usec;
+}
+
+/* To the next older entry. False: there is none, none of this time, or it is enough. */
+static bool step_back(Reader *reader) {
+    uint64_t ignored;
+    sd_id128_t boot;
+    if (reader->visited++ >= ENTRIES_MAX || now_monotonic() >= reader->deadline) return false;
+    if (sd_journal_previous(reader->journal) <= 0) return false;
+    if (sd_journal_get_monotonic_usec(reader->journal, &ignored, &boot) < 0) return false;
+    return sd_id128_equal(boot, reader->boot) && entry_time(reader) >= reader->floor;
+}
+
+__attribute__((format(printf, 2, 3))) static int match(Reader *reader, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    _cleanup_free_ char *text = text_vprintf(format, arguments);
+    va_end(arguments);
+    return text ? sd_journal_add_match(reader->journal, text, 0) : -ENOMEM;
+}
+
+/* Entries of the unit's manager about the unit. Only the fields with an underscore are journald's own. */
+static int match_manager(Reader *reader) {
+    const CauseQuestion *q = reader->question;
+    if (q->user == USER_NONE) {
+        int r = match(reader, "_PID=1");
+        return r < 0 ? r : match(reader, "UNIT=%s", q->unit);
+    }
+    int r = match(reader, "_UID=%u", (unsigned)q->user);
+    return r < 0 ? r : match(reader, "USER_UNIT=%s", q->unit);
+}
+
+/* What the unit's processes wrote themselves. */
+static int match_own(Reader *reader, const char *invocation) {
+    const CauseQuestion *q = reader->question;
+    int r;
+    if (q->user == USER_NONE) {
+        r = match(reader, "_SYSTEMD_UNIT=%s", q->unit);
+        if (r >= 0 && invocation) r = match(reader, "_SYSTEMD_INVOCATION_ID=%s", invocation);
+        return r;
+    }
+    r = match(reader, "_SYSTEMD_USER_UNIT=%s", q->unit);
+    return r < 0 ? r : match(reader, "_SYSTEMD_OWNER_UID=%u", (unsigned)q->user);
+}
+
+static int match_coredumps(Reader *reader) {
+    const CauseQuestion *q = reader->question;
+    int r = match(reader, "_UID=0");
+    if (r >= 0) r = match(reader, "MESSAGE_ID=%s", SD_MESSAGE_COREDUMP_STR);
+    if (r >= 0) r = match(reader, q->user == USER_NONE ? "COREDUMP_UNIT=%s" : "COREDUMP_USER_UNIT=%s", q->unit);
+    return r;
+}
+
+/* To the end, with the matches that were just added. */
+static int from_end(Reader *reader, int r) {
+    reader->visited = 0;
+    return r < 0 ? r : sd_journal_seek_tail(reader->journal);
+}
+
+/* ---- the end of the unit ---- */
+
+static const struct {
+    const char *text;
+    int code;
+} exit_codes[] = {{"exited", CLD_EXITED}, {"killed", CLD_KILLED}, {"dumped", CLD_DUMPED}};
+
+static void process_exit_read(Reader *reader, EndFacts *end) {
+    char command[32], text[WORD_MAX], status[16];
+    field_read(reader, "COMMAND", command, sizeof(command));
+    /* not of a command that runs before or after it */
+    if (end->code != 0 || (command[0] && strcmp(command, "ExecStart") != 0)) return;
+    word_read(reader, "EXIT_CODE", text);
+    field_read(reader, "EXIT_STATUS", status, sizeof(status));
+    for (size_t i = 0; i < ELEMENTSOF(exit_codes); i++)
+        if (strcmp(text, exit_codes[i].text) == 0) {
+            end->code = exit_codes[i].code;
+            end->status = atoi(status);
+        }
+}
+
+typedef enum Entry {
+    ENTRY_OTHER,
+    ENTRY_FAILURE,
+    ENTRY_SUCCESS,
+    ENTRY_EXIT,
+    ENTRY_STOPPING,
+    ENTRY_STARTING,
+    ENTRY_MEMORY,
+    ENTRY_LIMIT,
+} Entry;
+
+static Entry entry_kind(Reader *reader) {
+    static const struct {
+        const char *id;
+        Entry entry;
+    } kinds[] = {
+        {SD_MESSAGE_UNIT_FAILURE_RESULT_STR, ENTRY_FAILURE},
+        {SD_MESSAGE_UNIT_SUCCESS_STR, ENTRY_SUCCESS},
+        {SD_MESSAGE_UNIT_PROCESS_EXIT_STR, ENTRY_EXIT},
+        {SD_MESSAGE_UNIT_STOPPING_STR, ENTRY_STOPPING},
+        {SD_MESSAGE_UNIT_STARTING_STR, ENTRY_STARTING},
+        {SD_MESSAGE_UNIT_STARTED_STR, ENTRY_STARTING},
+        {SD_MESSAGE_UNIT_OUT_OF_MEMORY_STR, ENTRY_MEMORY},
+        {SD_MESSAGE_UNIT_OOMD_KILL_STR, ENTRY_MEMORY},
+    };
+    char id[INVOCATION_MAX], text[64];
+    field_read(reader, "MESSAGE_ID", id, sizeof(id));
+    for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+        if (strcmp(id, kinds[i].id) == 0) return kinds[i].entry;
+    if (id[0]) return ENTRY_OTHER;
+    field_read(reader, "MESSAGE", text, sizeof(text));
+    return strstr(text, ": Start request repeated too quickly") ? ENTRY_LIMIT : ENTRY_OTHER;
+}
+
+/* The newest end of the unit (or of the invocation asked about), from systemd's entries, newest first. */
+static void end_read(Reader *reader, JournalFacts *journal) {
+    const CauseQuestion *q = reader->question;
+    EndFacts *end = &journal->end;
+    bool limit = false, again = false;
+    while (step_back(reader)) {
+        Entry entry = entry_kind(reader);
+        char invocation[INVOCATION_MAX], job[WORD_MAX];
+        field_read(
+            reader, q->user == USER_NONE ? "INVOCATION_ID" : "USER_INVOCATION_ID", invocation, sizeof(invocation));
+        if (!invocation_valid(invocation)) invocation[0] = '\0';
+        if (entry == ENTRY_LIMIT && !again) {
+            limit = true;
+            end->result[0] = '\0'; /* that failure was only the refusal; the real one is older */
+        }
+        if (entry == ENTRY_MEMORY) journal->oom = true;
+        if (!end->result[0]) {
+            if (entry == ENTRY_STARTING) again = true;
+            if (entry != ENTRY_FAILURE && entry != ENTRY_SUCCESS) continue;
+            if (q->invocation[0] && invocation[0] && strcmp(invocation, q->invocation) != 0) continue;
+            if (entry == ENTRY_FAILURE)
+                word_read(reader, "UNIT_RESULT", end->result);
+            else
+                strcpy(end->result, "success");
+            end->at = entry_time(reader);
+            end->again = again;
+            memcpy(end->invocation, invocation, sizeof(invocation));
+            continue;
+        }
+        if (invocation[0] && end->invocation[0] && strcmp(invocation, end->invocation) != 0) break;
+        if (entry == ENTRY_STARTING || entry == ENTRY_FAILURE || entry == ENTRY_SUCCESS) break;
+        if (entry == ENTRY_EXIT) process_exit_read(reader, end);
+        if (entry == ENTRY_STOPPING) {
+            word_read(reader, "JOB_TYPE", job);
+            end->asked = true;
+            end->restart = strcmp(job, "restart") == 0;
+        }
+    }
+    journal->limit = limit;
+}
+
+/* "Out of memory: Killed process 812 (myapp) ...", also of a cgroup's limit. */
+static void oom_read(Reader *reader, JournalFacts *journal) {
+    char text[256], wanted[40];
+    snprintf(wanted, sizeof(wanted), "Killed process %d (", (int)reader->question->pid);
+    while (step_back(reader)) {
+        field_read(reader, "MESSAGE", text, sizeof(text));
+        const char *found = strstr(text, "Killed process ");
+        if (!found || strncmp(found, wanted, strlen(wanted)) != 0) continue;
+        journal->oom = true;
+        return;
+    }
+}
+
+/* ---- its last words ---- */
+
+/* Does systemd's own entry help? Starting, started and the like are told by the state. */
+static bool is_telling(Reader *reader) {
+    char priority[4], id[INVOCATION_MAX];
+    field_read(reader, "PRIORITY", priority, sizeof(priority));
+    field_read(reader, "MESSAGE_ID", id, sizeof(id));
+    return priority[0] && priority[0] <= '5' && strcmp(id, SD_MESSAGE_UNIT_RESOURCES_STR) != 0;
+}
+
+static char *entry_line(Reader *reader) {
+    const void *data;
+    size_t length;
+    char identifier[64], pid[16];
+    if (sd_journal_get_data(reader->journal, "MESSAGE", &data, &length) < 0 || length < 8) return NULL;
+    field_read(reader, "SYSLOG_IDENTIFIER", identifier, sizeof(identifier));
+    if (!identifier[0]) field_read(reader, "_COMM", identifier, sizeof(identifier));
+    field_read(reader, "_PID", pid, sizeof(pid));
+    return journal_line(entry_time(reader), identifier, pid, (const char *)data + 8, length - 8);
+}
+
+static void lines_read(Reader *reader, JournalFacts *journal) {
+    char *found[LINES_MAX]; /* newest first */
+    size_t n = 0, n_manager = 0;
+    while (n < LINES_MAX && step_back(reader)) {
+        char about[UNIT_NAME_MAX];
+        field_read(reader, reader->question->user == USER_NONE ? "UNIT" : "USER_UNIT", about, sizeof(about));
+        if (strcmp(about, reader->question->unit) == 0 && (n_manager >= MANAGER_LINES_MAX || !is_telling(reader)))
+            continue;
+        char *line = entry_line(reader);
+        if (!line) continue;
+        if (about[0]) n_manager++;
+        found[n++] = line;
+    }
+    for (size_t i = 0; i < n; i++) journal->lines[i] = found[n - 1 - i];
+    journal->n_lines = n;
+}
+
+/* ---- all of it ---- */
+
+/* The journal's files are there, and this process may read them. NULL: yes, else why not. */
+static const char *trouble_of_files(void) {
+    static const char *const places[] = {"/var/log/journal", "/run/log/journal"};
+    char id[SD_ID128_STRING_MAX], path[128];
+    sd_id128_t machine;
+    bool refused = false;
+    if (sd_id128_get_machine(&machine) < 0) return "this machine has no id, and so no journal";
+    for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+        snprintf(path, sizeof(path), "%s/%s/system.journal", places[i], sd_id128_to_string(machine, id));
+        if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0) return NULL;
+        refused = refused || errno == EACCES;
+    }
+    return refused ? "the journal may not be read (group systemd-journal)" : "there is no journal";
+}
+
+/* Before this nothing belongs to the matter. */
+static int64_t floor_of(const Facts *facts) {
+    const CauseQuestion *q = &facts->question;
+    if (q->since > 0) return q->since - SLACK;
+    /* nobody missed the port: what ended before the present state is history */
+    return facts->unit.known && strcmp(facts->unit.active, "active") == 0 ? facts->unit.begun : 0;
+}
+
+/* Of a unit that is up again, the last words of the invocation that ended; else the last words since then. */
+static const char *invocation_of_lines(const Facts *facts) {
+    const EndFacts *end = &facts->journal.end;
+    const char *wanted = facts->question.invocation[0] ? facts->question.invocation : end->invocation;
+    bool up = facts->unit.known && strcmp(facts->unit.active, "active") == 0;
+    return up && wanted[0] ? wanted : NULL;
+}
+
+static int64_t floor_of_lines(const Facts *facts) {
+    const CauseQuestion *q = &facts->question;
+    if (q->started > 0) return q->started - SLACK;
+    return facts->unit.known && facts->unit.begun > 0 && !q->since ? facts->unit.begun - SLACK : 0;
+}
+
+static int read_all(Facts *facts, Reader *reader) {
+    JournalFacts *journal = &facts->journal;
+    reader->floor = floor_of(facts);
+    int r = from_end(reader, match_manager(reader));
+    if (r < 0) return r;
+    end_read(reader, journal);
+
+    if (facts->question.pid > 0 && !journal->oom && facts->process != PROCESS_ALIVE && facts->question.since > 0) {
+        sd_journal_flush_matches(reader->journal);
+        r = from_end(reader, match(reader, "_TRANSPORT=kernel"));
+        if (r < 0) return r;
+        oom_read(reader, journal);
+    }
+
+    const char *invocation = invocation_of_lines(facts);
+    reader->floor = floor_of_lines(facts);
+    sd_journal_flush_matches(reader->journal);
+    r = match_own(reader, invocation);
+    if (r >= 0) r = sd_journal_add_disjunction(reader->journal);
+    if (r >= 0) r = match_manager(reader);
+    if (r >= 0 && invocation && facts->question.user == USER_NONE) r = match(reader, "INVOCATION_ID=%s", invocation);
+    if (r >= 0) r = sd_journal_add_disjunction(reader->journal);
+    if (r >= 0) r = match_coredumps(reader);
+    r = from_end(reader, r);
+    if (r < 0) return r;
+    lines_read(reader, journal);
+    return 0;
+}
+
+int cause_journal(Facts *facts, uint64_t deadline) {
+    if (!facts->question.unit[0]) return 0;
+    const char *trouble = trouble_of_files();
+    if (trouble) return facts_missing(facts, trouble);
+    Reader reader = {.question = &facts->question, .deadline = deadline};
+    /* all files: what runs as a person's uid logs into that person's, a system service too */
+    int r = sd_journal_open(&reader.journal, SD_JOURNAL_LOCAL_ONLY);
+    if (r >= 0) r = sd_id128_get_boot(&reader.boot);
+    if (r >= 0) r = sd_journal_set_data_threshold(reader.journal, FIELD_MAX);
+    if (r >= 0) r = read_all(facts, &reader);
+    sd_journal_close(reader.journal);
+    if (r == -ENOMEM) return r;
+    if (r >= 0 && now_monotonic() >= deadline)
+        return facts_missing(facts, "the journal could not be read to its end in time");
+    if (r >= 0) return 0;
+    _cleanup_free_ char *text = text_printf("the journal cannot be read: %s", strerror(-r));
+    return text ? facts_missing(facts, text) : -ENOMEM;
+}

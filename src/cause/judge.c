@@ -1,0 +1,242 @@
+#include "cause/judge.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "core/cleanup.h"
+#include "core/text.h"
+
+static bool is(const char *word, const char *other) {
+    return strcmp(word, other) == 0;
+}
+
+/* ---- judgement ---- */
+
+static bool is_returning(const UnitFacts *unit) {
+    return is(unit->active, "activating") || is(unit->active, "reloading") ||
+           (is(unit->active, "inactive") && unit->job);
+}
+
+static bool is_down(const UnitFacts *unit) {
+    return is(unit->active, "failed") || is(unit->active, "inactive") || is(unit->active, "deactivating") ||
+           is(unit->sub, "auto-restart");
+}
+
+/* A unit that was read from disk only because we asked for it has no past. */
+static bool has_past(const UnitFacts *unit) {
+    return unit->since > 0;
+}
+
+/* What systemd keeps of the main process is about this result, and not left over from an earlier start. */
+static bool code_fits(const char *result, int code, int status) {
+    if (is(result, "exit-code")) return code == CLD_EXITED && status != 0;
+    if (is(result, "signal")) return code == CLD_KILLED;
+    if (is(result, "core-dump")) return code == CLD_DUMPED;
+    return code != 0;
+}
+
+static bool restarts_itself(const UnitFacts *unit) {
+    return unit->restart[0] && !is(unit->restart, "no");
+}
+
+static Fate fate_of(const Facts *facts, const Judgement *j) {
+    const UnitFacts *unit = &facts->unit;
+    if (!unit->known) return FATE_UNKNOWN;
+    if (is(unit->active, "failed")) return FATE_FAILED;
+    if (is_returning(unit)) return FATE_RETURNING;
+    if (is(unit->active, "deactivating")) return j->asked && facts->journal.end.restart ? FATE_RETURNING : FATE_STOPPED;
+    if (!is(unit->active, "inactive")) return FATE_UNKNOWN;
+    if (has_past(unit)) return FATE_STOPPED;
+    /* unloaded, as a transient unit is when it has ended: the journal may remember */
+    if (!j->ended) return is(unit->load, "not-found") ? FATE_UNKNOWN : FATE_STOPPED;
+    return is(j->result, "success") ? FATE_STOPPED : FATE_FAILED;
+}
+
+void cause_judge(const Facts *facts, Judgement *ret) {
+    const UnitFacts *unit = &facts->unit;
+    const EndFacts *end = &facts->journal.end;
+    Judgement j = {.since = unit->since};
+    if (unit->known && is_down(unit) && has_past(unit)) {
+        j.ended = true;
+        j.result = unit->result[0] ? unit->result : NULL;
+        if (code_fits(unit->result, unit->code, unit->status)) {
+            j.code = unit->code;
+            j.status = unit->status;
+        } else if (is(unit->result, end->result) && code_fits(end->result, end->code, end->status)) {
+            j.code = end->code;
+            j.status = end->status;
+        }
+        j.asked = end->asked;
+    } else if (end->result[0]) {
+        /* It was started again, or systemd is not asked or has forgotten it: only the journal knows that end. */
+        j = (Judgement){.ended = true, .result = end->result, .asked = end->asked, .since = end->at};
+        if (code_fits(end->result, end->code, end->status)) {
+            j.code = end->code;
+            j.status = end->status;
+        }
+    }
+    bool gave_up = facts->journal.limit || is(unit->result, "start-limit-hit") ||
+                   (restarts_itself(unit) && unit->burst > 0 && unit->restarts >= unit->burst);
+    j.limit = gave_up && (unit->known ? is(unit->active, "failed") : j.ended);
+    j.oom = j.ended && (facts->journal.oom || (j.result && is(j.result, "oom-kill")));
+    j.fate = fate_of(facts, &j);
+    *ret = j;
+}
+
+/* ---- the sentence ---- */
+
+static void clock_format(int64_t usec, int64_t now, char *buffer, size_t size) {
+    time_t t = (time_t)(usec / USEC_PER_SEC), n = (time_t)(now / USEC_PER_SEC);
+    struct tm then, today;
+    buffer[0] = '\0';
+    if (usec <= 0 || !localtime_r(&t, &then) || !localtime_r(&n, &today)) return;
+    bool same = then.tm_year == today.tm_year && then.tm_yday == today.tm_yday;
+    if (strftime(buffer, size, same ? "%H:%M:%S %Z" : "%F %H:%M:%S %Z", &then) == 0) buffer[0] = '\0';
+}
+
+/* systemd.exec(5), "Process exit codes": what failed before the program ran. */
+static const char *exit_status_meaning(int status) {
+    static const struct {
+        int status;
+        const char *meaning;
+    } meanings[] = {
+        {200, "its working directory cannot be entered"},
+        {203, "its program cannot be executed"},
+        {209, "its standard output cannot be set up"},
+        {216, "its group does not exist"},
+        {217, "its user does not exist"},
+        {218, "its capabilities cannot be set"},
+        {226, "its mount namespace cannot be set up"},
+        {238, "its state directory cannot be made"},
+        {243, "its credentials cannot be set up"},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(meanings); i++)
+        if (meanings[i].status == status) return meanings[i].meaning;
+    return NULL;
+}
+
+static char *signal_text(const Judgement *j) {
+    const char *abbreviation = sigabbrev_np(j->status);
+    const char *dumped = j->code == CLD_DUMPED ? ", core dumped" : j->oom ? " for want of memory" : "";
+    return abbreviation ? text_printf("killed by SIG%s%s", abbreviation, dumped)
+                        : text_printf("killed by signal %d%s", j->status, dumped);
+}
+
+/* What went wrong, in a few words. */
+static char *failure_text(const Judgement *j) {
+    static const struct {
+        const char *result, *text;
+    } texts[] = {
+        {"timeout", "it did not start or stop in time"},
+        {"watchdog", "it did not answer systemd's watchdog"},
+        {"protocol", "it did not start as its Type= says"},
+        {"resources", "systemd could not set it up"},
+        {"start-limit-hit", "it was started too often"},
+        {"trigger-limit-hit", "it was triggered too often"},
+        {"service-start-limit-hit", "its service was started too often"},
+        {"exec-condition", "a condition to start it was not met"},
+    };
+    if (is(j->result, "oom-kill")) return strdup("killed for want of memory");
+    for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+        if (is(j->result, texts[i].result)) return strdup(texts[i].text);
+    if (j->code == CLD_KILLED || j->code == CLD_DUMPED) return signal_text(j);
+    if (j->code == CLD_EXITED) {
+        const char *meaning = exit_status_meaning(j->status);
+        return meaning ? text_printf("exit status %d, %s", j->status, meaning)
+                       : text_printf("exit status %d", j->status);
+    }
+    return text_printf("result %s", j->result);
+}
+
+/* How the end is told: "failed at 14:02:03 CET: exit status 1". */
+static char *end_text(const Facts *facts, const Judgement *j) {
+    char clock[64];
+    clock_format(j->since, facts->now, clock, sizeof(clock));
+    const char *at = clock[0] ? " at " : "";
+    if (j->result && !is(j->result, "success")) {
+        _cleanup_free_ char *why = failure_text(j);
+        if (!why) return NULL;
+        return text_printf("failed%s%s%s: %s", j->asked ? " while it was being stopped" : "", at, clock, why);
+    }
+    bool under_way = facts->unit.known && is(facts->unit.active, "deactivating");
+    if (j->asked)
+        return text_printf("%s %s%s%s on request", under_way ? "is being" : "was",
+            facts->journal.end.restart ? "restarted" : "stopped", under_way ? " since " : at, clock);
+    if (under_way) return text_printf("is stopping since %s", clock);
+    /* without the journal nobody knows whether it was asked to */
+    if (!facts->journal.end.result[0]) return text_printf("stopped%s%s", at, clock);
+    if (j->code == CLD_EXITED) return text_printf("ended by itself%s%s with exit status %d", at, clock, j->status);
+    return text_printf("ended by itself%s%s", at, clock);
+}
+
+/* What comes after an end; "" for nothing to say. */
+static char *outlook_text(const Facts *facts, const Judgement *j) {
+    const UnitFacts *unit = &facts->unit;
+    if (j->limit && unit->restarts > 0)
+        return text_printf("; restart limit reached after %lld restarts", (long long)unit->restarts);
+    if (j->limit) return strdup("; restart limit reached");
+    if (!unit->known) return strdup(facts->journal.end.again ? "; it was started again" : "");
+    if (is(unit->sub, "auto-restart")) return strdup("; systemd is about to start it again");
+    if (is_returning(unit)) return strdup("; it is being started again");
+    if (is(unit->active, "active")) return strdup("; it is running again");
+    if (is(unit->load, "masked")) return strdup("; it is masked");
+    if (facts->process == PROCESS_ALIVE) return text_printf("; its process %d lives on", (int)facts->question.pid);
+    return strdup("");
+}
+
+/* What is known of the process where the unit has not ended; "" for nothing. */
+static char *process_text(const Facts *facts) {
+    int pid = (int)facts->question.pid;
+    if (facts->process == PROCESS_GONE) return text_printf("; its process %d has ended", pid);
+    if (facts->process == PROCESS_ALIVE)
+        return text_printf(
+            facts->question.open ? "; its process %d is alive" : "; its process %d is alive and has closed the socket",
+            pid);
+    return strdup("");
+}
+
+/* A unit that has not ended, as far as is known. */
+static char *state_text(const Facts *facts) {
+    const UnitFacts *unit = &facts->unit;
+    char clock[64];
+    clock_format(unit->since, facts->now, clock, sizeof(clock));
+    const char *since = clock[0] ? " since " : "";
+    if (!unit->known) return strdup("is in a state that is not known");
+    if (is(unit->active, "inactive") && is(unit->load, "not-found")) return strdup("is not known to systemd any more");
+    if (is(unit->active, "inactive"))
+        return strdup(is(unit->load, "masked") ? "is masked and not running" : "is not running");
+    if (is(unit->active, "active") && is(unit->sub, "exited"))
+        return text_printf("has run to its end%s%s", since, clock);
+    if (is(unit->active, "active") && is(unit->sub, "running")) return text_printf("is running%s%s", since, clock);
+    if (is(unit->active, "activating")) return text_printf("is starting%s%s", since, clock);
+    return text_printf("is %s (%s)%s%s", unit->active, unit->sub, since, clock);
+}
+
+static char *subject_text(const CauseQuestion *question) {
+    if (!question->unit[0])
+        return question->pid > 0 ? text_printf("Process %d", (int)question->pid) : strdup("Who held the port");
+    _cleanup_free_ char *name = text_escape(question->unit, strlen(question->unit));
+    if (!name || question->user == USER_NONE) return TAKE_PTR(name);
+    return text_printf("%s (of user %u's own systemd)", name, (unsigned)question->user);
+}
+
+char *cause_summary(const Facts *facts, const Judgement *j) {
+    _cleanup_free_ char *subject = subject_text(&facts->question), *what = NULL, *more = NULL;
+    if (!facts->question.unit[0]) {
+        what = strdup(facts->process == PROCESS_GONE                            ? "has ended"
+                      : facts->process == PROCESS_ALIVE && facts->question.open ? "is alive"
+                      : facts->process == PROCESS_ALIVE                         ? "is alive and has closed the socket"
+                                                                                : "is not known");
+        more = strdup("");
+    } else if (j->ended) {
+        what = end_text(facts, j);
+        more = outlook_text(facts, j);
+    } else {
+        what = state_text(facts);
+        more = process_text(facts);
+    }
+    return subject && what && more ? text_printf("%s %s%s", subject, what, more) : NULL;
+}
