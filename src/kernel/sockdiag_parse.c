@@ -65,6 +65,8 @@ static int parse_row(const struct nlmsghdr *message, Table table, SockRows *rows
     row->inode = diag.idiag_inode;
     row->uid = diag.idiag_uid;
     row->ifindex = diag.id.idiag_if;
+    row->waiting = diag.idiag_rqueue;
+    row->backlog = diag.idiag_wqueue;
     row->port = port;
     row->table = (uint8_t)table;
     row->address.family = diag.idiag_family;

@@ -9,6 +9,8 @@ typedef struct SockRow {
     uint32_t inode;   /* as in /proc/PID/fd, 0: none */
     uint32_t uid;     /* of its creator */
     uint32_t ifindex; /* bound device, 0: none */
+    uint32_t waiting; /* TCP: connections that wait for accept(2) */
+    uint32_t backlog; /* TCP: how many may, as given to listen(2) */
     uint16_t port;    /* host order */
     uint8_t table;    /* Table */
     bool v6only;
