@@ -80,7 +80,7 @@ bool mailserver_absent(const Snapshot *snapshot, const NotifierRule *rule) {
     Server server;
     if (strcmp(rule->plugin, "email") != 0 || !server_parse(server_of(rule), &server) || !is_loopback(&server))
         return false;
-    if (!snapshot_decides(snapshot, PROTOCOL_TCP)) return false;
+    if (!snapshot_decides(snapshot, "", PROTOCOL_TCP)) return false;
     for (size_t i = 0; i < snapshot->endpoints.n; i++)
         if (answers(&snapshot->endpoints.items[i], &server)) return false;
     return true;

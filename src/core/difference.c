@@ -6,25 +6,69 @@
 #include "core/exposure.h"
 #include "core/merge.h"
 
+static void put_port(const Surface *surface, char *buffer, size_t size) {
+    const char *protocol = protocol_name(surface->protocol);
+    if (surface->port == 0)
+        snprintf(buffer, size, "%s/ephemeral%s", protocol, surface->local ? "-local" : "");
+    else
+        snprintf(buffer, size, "%u/%s", surface->port, protocol);
+}
+
+/* Escaped without allocating: a name that is not plain has its bytes written as \xNN. */
+static void escape_name(const char *name, char *buffer, size_t size) {
+    size_t n = 0;
+    for (const char *p = name; *p && n + 5 < size; p++) {
+        if (*p > ' ' && *p < 0x7f && *p != '\\')
+            buffer[n++] = *p;
+        else
+            n += (size_t)snprintf(buffer + n, size - n, "\\x%02x", (unsigned char)*p);
+    }
+    buffer[n] = '\0';
+}
+
+char *namespace_format(const char *namespace, char buffer[static SURFACE_TEXT_MAX]) {
+    static const struct {
+        const char *kind, *words;
+    } kinds[] = {{"netns:", "namespace "}, {"unit:", "namespace of "}, {"program:", "namespace of "}};
+    const char *colon = strchr(namespace, ':'), *words = "container ";
+    for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+        if (strncmp(namespace, kinds[i].kind, strlen(kinds[i].kind)) == 0) words = kinds[i].words;
+    strcpy(buffer, words);
+    escape_name(colon ? colon + 1 : namespace, buffer + strlen(words), SURFACE_TEXT_MAX - strlen(words));
+    return buffer;
+}
+
 char *surface_format(const Surface *surface, char buffer[static SURFACE_TEXT_MAX]) {
-    if (surface->port == 0) return surface_subject(surface, buffer);
-    snprintf(buffer, SURFACE_TEXT_MAX, "%u/%s", surface->port, protocol_name(surface->protocol));
+    char port[32], where[SURFACE_TEXT_MAX];
+    put_port(surface, port, sizeof port);
+    if (surface->whole) return namespace_format(surface->namespace, buffer);
+    if (surface->namespace[0])
+        snprintf(buffer, SURFACE_TEXT_MAX, "%s in %.*s", port, (int)(SURFACE_TEXT_MAX - sizeof port - 4),
+            namespace_format(surface->namespace, where));
+    else
+        strcpy(buffer, port);
     return buffer;
 }
 
 char *surface_subject(const Surface *surface, char buffer[static SURFACE_TEXT_MAX]) {
-    const char *protocol = protocol_name(surface->protocol);
-    if (surface->port == 0)
-        snprintf(buffer, SURFACE_TEXT_MAX, "%s/ephemeral%s", protocol, surface->local ? "-local" : "");
+    char port[32], where[SURFACE_TEXT_MAX] = "";
+    put_port(surface, port, sizeof port);
+    if (surface->port) snprintf(port, sizeof port, "%s/%u", protocol_name(surface->protocol), surface->port);
+    escape_name(surface->namespace, where, sizeof where - sizeof port - 1);
+    if (surface->whole)
+        strcpy(buffer, where);
     else
-        snprintf(buffer, SURFACE_TEXT_MAX, "%s/%u", protocol, surface->port);
+        snprintf(buffer, SURFACE_TEXT_MAX, "%s%s%s", where, *where ? "/" : "", port);
     return buffer;
 }
 
 int surface_compare(const Surface *a, const Surface *b) {
+    int in = strcmp(a->namespace, b->namespace);
+    if (in) return in;
     if (a->protocol != b->protocol) return a->protocol < b->protocol ? -1 : 1;
     if (a->port != b->port) return a->port < b->port ? -1 : 1;
-    return (int)a->local - (int)b->local;
+    if (a->local != b->local) return (int)a->local - (int)b->local;
+    return (int)a->whole - (int)b->whole;
 }
 
 static const char *const change_names[CHANGE_MAX] = {

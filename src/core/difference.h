@@ -5,22 +5,27 @@
 #include "core/rules.h"
 #include "core/snapshot.h"
 
-/* What an incident is about: one (protocol, port). Ephemeral TCP ports without a section form one surface; those on
- * loopback only form another. */
+/* What an incident is about: one (namespace, protocol, port). Ephemeral TCP ports without a section form one surface;
+ * those on loopback only form another. Of a namespace in which nothing is left all ports together are one, too. */
 typedef struct Surface {
     Protocol protocol;
     uint16_t port; /* 0: the ephemeral ports together */
     bool local; /* with port 0: those that listen on loopback only */
+    bool whole; /* every port of the namespace; protocol, port and local are 0 */
+    char namespace[NAMESPACE_MAX]; /* "" the host's */
 } Surface;
 
-#define SURFACE_TEXT_MAX 32
-/* "443/tcp", "tcp/ephemeral", "tcp/ephemeral-local": for people. Returns buffer. */
+#define SURFACE_TEXT_MAX (48 + 4 * NAMESPACE_MAX)
+/* "443/tcp", "tcp/ephemeral", "tcp/ephemeral-local", "443/tcp in container web", "container web": for people, escaped.
+ * Returns buffer. */
 char *surface_format(const Surface *surface, char buffer[static SURFACE_TEXT_MAX]);
-/* "tcp/443": for JSON subjects. */
+/* "container web", "namespace blue", "namespace of foo.service": for people, escaped. Not for the host's. */
+char *namespace_format(const char *namespace, char buffer[static SURFACE_TEXT_MAX]);
+/* "tcp/443", "docker:web/tcp/443", "docker:web": for JSON subjects, escaped. */
 char *surface_subject(const Surface *surface, char buffer[static SURFACE_TEXT_MAX]);
 /* The ephemeral UDP ports: history only. */
 static inline bool surface_of_clients(const Surface *surface) {
-    return surface->port == 0 && surface->protocol != PROTOCOL_TCP;
+    return !surface->whole && surface->port == 0 && surface->protocol != PROTOCOL_TCP;
 }
 int surface_compare(const Surface *a, const Surface *b);
 

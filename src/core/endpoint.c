@@ -169,7 +169,18 @@ bool endpoint_is_dual(const Endpoint *endpoint) {
     return endpoint->address.family == AF_INET6 && !endpoint->v6only && address_is_any(&endpoint->address);
 }
 
+void namespace_name(const char *kind, const char *name, size_t length, char ret[static NAMESPACE_MAX]) {
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (size_t i = 0; i < length; i++) hash = (hash ^ (unsigned char)name[i]) * 16777619u;
+    int n = snprintf(ret, NAMESPACE_MAX, "%s:%.*s", kind, (int)(length < NAMESPACE_MAX ? length : NAMESPACE_MAX), name);
+    if (n < NAMESPACE_MAX) return;
+    static const char tail[] = "~01234567";
+    snprintf(ret + NAMESPACE_MAX - sizeof tail, sizeof tail, "~%08x", hash);
+}
+
 int endpoint_compare(const Endpoint *a, const Endpoint *b) {
+    int in = strcmp(a->namespace, b->namespace);
+    if (in) return in;
     if (a->protocol != b->protocol) return a->protocol < b->protocol ? -1 : 1;
     if (a->port != b->port) return a->port < b->port ? -1 : 1;
     int r = address_compare(&a->address, &b->address);

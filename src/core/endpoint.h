@@ -71,6 +71,13 @@ bool owner_knows_more(const Owner *a, const Owner *b);
  * run-r0a1b...scope -> run.scope, docker-<64 hex>.scope -> docker.scope; any other name is copied. Caller frees. */
 char *owner_unit_kind(const char *unit);
 
+/* The name of a network namespace: "" is the host's. Of another one it is what stays the same when its container or unit is
+ * started again, never its inode: a kind, a colon and a name ("docker:web", "netns:blue", "unit:foo.service",
+ * "program:/usr/bin/foo"). Namespaces of one name are one. Raw bytes that belong to attackers: escape them on the way out. */
+#define NAMESPACE_MAX 96
+/* Puts kind and name together; one that is too long is cut, and ends in a number made from all of it. */
+void namespace_name(const char *kind, const char *name, size_t length, char ret[static NAMESPACE_MAX]);
+
 typedef struct Endpoint {
     Protocol protocol;
     uint16_t port; /* host order */
@@ -81,11 +88,12 @@ typedef struct Endpoint {
     Owner **owners; /* distinct by owner_compare, sorted; none: nobody known */
     size_t n_owners;
     int64_t since; /* in a baseline: realtime microseconds when it was learned or accepted; else 0 */
+    char namespace[NAMESPACE_MAX]; /* where it lives, "": with the host */
 } Endpoint;
 
 /* True for an IPv6 wildcard that serves IPv4 too. */
 bool endpoint_is_dual(const Endpoint *endpoint);
-/* Order by protocol, port, family, address, device: the endpoint's key. */
+/* Order by namespace, protocol, port, family, address, device: the endpoint's key. */
 int endpoint_compare(const Endpoint *a, const Endpoint *b);
 /* Adds a reference to `owner` to the endpoint's set unless an equal one (owner_compare) is there. 0 or -ENOMEM. */
 int endpoint_add_owner(Endpoint *endpoint, Owner *owner);

@@ -201,7 +201,7 @@ int engine_learned_event(
         const Endpoint *endpoint = &state->baseline.items[i];
         Surface surface = surface_of(rules, snapshot, endpoint);
         bool clients = surface.port == 0 && surface.protocol != PROTOCOL_TCP;
-        bool listed = rules_find(rules, endpoint->protocol, endpoint->port) != NULL;
+        bool listed = rules_find_in(rules, endpoint->namespace, endpoint->protocol, endpoint->port) != NULL;
         if (clients || (!listed && rules_ignores(rules, endpoint))) continue;
         r = endpoints_add(&e.after, endpoint);
     }

@@ -107,6 +107,10 @@ const PortRule *rules_find(const Rules *rules, Protocol protocol, uint16_t port)
     return best;
 }
 
+const PortRule *rules_find_in(const Rules *rules, const char *namespace, Protocol protocol, uint16_t port) {
+    return namespace[0] ? NULL : rules_find(rules, protocol, port);
+}
+
 const NotifierRule *rules_notifier(const Rules *rules, const char *name) {
     for (size_t i = 0; i < rules->n_notifiers; i++)
         if (strcmp(rules->notifiers[i].name, name) == 0) return &rules->notifiers[i];

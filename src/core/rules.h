@@ -11,6 +11,7 @@ typedef enum Expect { EXPECT_BASELINE, EXPECT_OPEN, EXPECT_CLOSED } Expect;
 typedef enum Severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_CRITICAL } Severity;
 typedef enum Mode { MODE_PINNED, MODE_ROLLING } Mode;
 typedef enum Watch { WATCH_ALERT, WATCH_LOG, WATCH_IGNORE } Watch;
+typedef enum Scope { SCOPE_HOST, SCOPE_ALL } Scope;
 
 /* Bits for a notifier's `events`. */
 typedef enum EventMask {
@@ -91,6 +92,7 @@ typedef struct Rules {
     int64_t interval, settle, settle_closed, boot_grace;
     Mode mode;
     Watch unlisted, unlisted_local;
+    Scope namespaces; /* which network namespaces are watched */
     int64_t remind; /* 0: off */
     int64_t retain;
     char **notify; /* NULL: every notifier */
@@ -110,6 +112,8 @@ DEFINE_CLEANUP(Rules *, rules_free);
 
 /* The narrowest section for a port: a port before a range, a protocol before none. NULL: unlisted. O(sections). */
 const PortRule *rules_find(const Rules *rules, Protocol protocol, uint16_t port);
+/* The same for a port in a network namespace: sections speak of the host's ("") only. */
+const PortRule *rules_find_in(const Rules *rules, const char *namespace, Protocol protocol, uint16_t port);
 const NotifierRule *rules_notifier(const Rules *rules, const char *name);
 /* The ignore section that covers this endpoint, or NULL. With several owners all of them must match. */
 const IgnoreRule *rules_ignores(const Rules *rules, const Endpoint *endpoint);

@@ -13,12 +13,13 @@ static bool kernel_owned(const Endpoint *e) {
 }
 
 Surface surface_of(const Rules *rules, const Snapshot *snapshot, const Endpoint *e) {
-    Surface own = {.protocol = e->protocol, .port = e->port};
+    Surface own = {.protocol = e->protocol, .port = e->port}, pool = {.protocol = e->protocol};
+    memcpy(own.namespace, e->namespace, sizeof own.namespace);
+    memcpy(pool.namespace, e->namespace, sizeof pool.namespace);
     bool ephemeral = e->port >= snapshot->ephemeral_first && e->port <= snapshot->ephemeral_last;
-    if (!ephemeral || rules_find(rules, e->protocol, e->port)) return own;
-    if (e->protocol == PROTOCOL_TCP)
-        return (Surface){.protocol = PROTOCOL_TCP, .local = exposure_is_local(e)};
-    return kernel_owned(e) ? own : (Surface){.protocol = e->protocol};
+    if (!ephemeral || rules_find_in(rules, e->namespace, e->protocol, e->port)) return own;
+    pool.local = e->protocol == PROTOCOL_TCP && exposure_is_local(e);
+    return e->protocol != PROTOCOL_TCP && kernel_owned(e) ? own : pool;
 }
 
 typedef enum Side { SIDE_BASELINE, SIDE_SEEN, SIDE_NONE } Side;
@@ -67,14 +68,14 @@ static const Endpoint *as_known(const Endpoints *baseline, const Endpoint *seen)
 static bool is_own(const Endpoints *baseline, const OwnPorts *own, const Endpoint *seen) {
     const Endpoint *known = endpoints_find(baseline, seen);
     if (known && kernel_owned(known)) return true;
-    return seen->n_owners == 0 && own->bits[seen->protocol][seen->port / 8] & 1u << seen->port % 8;
+    return !seen->namespace[0] && seen->n_owners == 0 && own->bits[seen->protocol][seen->port / 8] & 1u << seen->port % 8;
 }
 
 static void add_baseline(
     const Rules *rules, const Snapshot *snapshot, const Endpoints *list, Entry *entries, size_t *n) {
     for (size_t i = 0; i < list->n; i++) {
         const Endpoint *e = &list->items[i];
-        const IgnoreRule *ignore = rules_find(rules, e->protocol, e->port) ? NULL : rules_ignores(rules, e);
+        const IgnoreRule *ignore = rules_find_in(rules, e->namespace, e->protocol, e->port) ? NULL : rules_ignores(rules, e);
         entries[(*n)++] = (Entry){surface_of(rules, snapshot, e), ignore, SIDE_BASELINE, e};
     }
 }
@@ -83,7 +84,7 @@ static void add_seen(const Rules *rules, const Endpoints *baseline, const Snapsh
     Entry *entries, size_t *n) {
     for (size_t i = 0; i < snapshot->endpoints.n; i++) {
         const Endpoint *e = &snapshot->endpoints.items[i], *known = as_known(baseline, e);
-        const IgnoreRule *ignore = rules_find(rules, e->protocol, e->port) ? NULL : rules_ignores(rules, known);
+        const IgnoreRule *ignore = rules_find_in(rules, e->namespace, e->protocol, e->port) ? NULL : rules_ignores(rules, known);
         Surface surface = surface_of(rules, snapshot, known);
         if (surface_of_clients(&surface) && is_own(baseline, own, e)) surface.port = e->port;
         entries[(*n)++] = (Entry){surface, ignore, SIDE_SEEN, e};
@@ -111,8 +112,8 @@ static Watch watch_of(const Rules *rules, const View *view) {
 }
 
 static int view_fill(const Rules *rules, const Snapshot *snapshot, View *view) {
-    view->rule = view->surface.port ? rules_find(rules, view->surface.protocol, view->surface.port) : NULL;
-    view->decided = snapshot_decides(snapshot, view->surface.protocol);
+    view->rule = view->surface.port ? rules_find_in(rules, view->surface.namespace, view->surface.protocol, view->surface.port) : NULL;
+    view->decided = snapshot_decides(snapshot, view->surface.namespace, view->surface.protocol);
     int r = difference_make(&view->surface, view->rule, &view->baseline, &view->seen, &view->difference);
     view->watch = watch_of(rules, view);
     return r;
@@ -130,7 +131,7 @@ int views_make(const Rules *rules, const Endpoints *baseline, const Snapshot *sn
     OwnPorts own = {0};
     for (size_t i = 0; i < n_more; i++) {
         entries[n++] = (Entry){more[i], NULL, SIDE_NONE, NULL};
-        if (more[i].port) own.bits[more[i].protocol][more[i].port / 8] |= (uint8_t)(1u << more[i].port % 8);
+        if (more[i].port && !more[i].namespace[0]) own.bits[more[i].protocol][more[i].port / 8] |= (uint8_t)(1u << more[i].port % 8);
     }
     add_baseline(rules, snapshot, baseline, entries, &n);
     add_seen(rules, baseline, snapshot, &own, entries, &n);

@@ -65,7 +65,7 @@ static int answer_refusal(Daemon *d, RequestResult result, const Surface *at, co
         answer_text(answer, 2, "%s differs now from what was told; nothing changed", surface);
         return answer_moved(d, at, answer);
     case REQUEST_STATED: {
-        const PortRule *rule = rules_find(d->rules, at->protocol, at->port);
+        const PortRule *rule = rules_find_in(d->rules, at->namespace, at->protocol, at->port);
         if (!rule) return answer_text(answer, 2, "%s is stated by the configuration; nothing changed", surface);
         const Place *place = rule->stated_place.file ? &rule->stated_place : &rule->expect_place;
         if (!place->file) place = &rule->place;

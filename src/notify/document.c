@@ -120,7 +120,8 @@ static json_t *document_exposure(const Event *event) {
 }
 
 static const char *expect_name(const Rules *rules, const Surface *surface) {
-    const PortRule *rule = rules && surface->port ? rules_find(rules, surface->protocol, surface->port) : NULL;
+    const PortRule *rule =
+        rules && surface->port ? rules_find_in(rules, surface->namespace, surface->protocol, surface->port) : NULL;
     if (!rule || rule->expect == EXPECT_BASELINE) return "baseline";
     return rule->expect == EXPECT_OPEN ? "open" : "closed";
 }

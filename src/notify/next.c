@@ -33,7 +33,7 @@ static bool path_plain(const char *path) {
 /* Where the configuration states what this port must be: `accept` cannot change that. NULL: it does not. */
 static const Place *stated_place(const Event *event, const Rules *rules) {
     if (!rules || event->surface.port == 0) return NULL;
-    const PortRule *rule = rules_find(rules, event->surface.protocol, event->surface.port);
+    const PortRule *rule = rules_find_in(rules, event->surface.namespace, event->surface.protocol, event->surface.port);
     if (!rule) return NULL;
     if (rule->stated_place.file) return &rule->stated_place;
     if (rule->expect != EXPECT_BASELINE && rule->expect_place.file) return &rule->expect_place;

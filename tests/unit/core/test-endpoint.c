@@ -169,17 +169,17 @@ static void test_sort_folds(void **state) {
 static void test_snapshot(void **state) {
     Snapshot s;
     snapshot_parse("tcp 0.0.0.0:80; incomplete udp", &s);
-    assert_true(snapshot_decides(&s, PROTOCOL_TCP));
-    assert_false(snapshot_decides(&s, PROTOCOL_UDP));
-    assert_true(snapshot_decides(&s, PROTOCOL_UDPLITE));
+    assert_true(snapshot_decides(&s, "", PROTOCOL_TCP));
+    assert_false(snapshot_decides(&s, "", PROTOCOL_UDP));
+    assert_true(snapshot_decides(&s, "", PROTOCOL_UDPLITE));
     assert_false(snapshot_complete(&s));
     for (Table t = 0; t < TABLE_MAX; t++) s.tables[t] = TABLE_COMPLETE;
     /* A kernel without udplite is coverage, not incompleteness. */
     s.tables[TABLE_UDPLITE4] = s.tables[TABLE_UDPLITE6] = TABLE_ABSENT;
     assert_true(snapshot_complete(&s));
-    assert_true(snapshot_decides(&s, PROTOCOL_UDPLITE));
+    assert_true(snapshot_decides(&s, "", PROTOCOL_UDPLITE));
     s.tables[TABLE_TCP6] = TABLE_INCOMPLETE;
-    assert_false(snapshot_decides(&s, PROTOCOL_TCP));
+    assert_false(snapshot_decides(&s, "", PROTOCOL_TCP));
     snapshot_done(&s);
 }
 

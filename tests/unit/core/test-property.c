@@ -57,7 +57,7 @@ static void checked_step(Sim *sim, const char *text) {
     for (size_t i = 0; i < d.n_events; i++) {
         const Event *e = &d.events[i];
         if (e->incident.aspect == ASPECT_SELF) continue;
-        assert_true(snapshot_decides(&s, e->surface.protocol));
+        assert_true(snapshot_decides(&s, e->surface.namespace, e->surface.protocol));
         if (e->type == EVENT_OPENED) {
             assert_null(state_incident_at(&sim->state, &e->surface));
             assert_int_not_equal(e->change, CHANGE_NONE);

@@ -127,8 +127,8 @@ static void test_confirmation_fails(void **state) {
     next();
     assert_int_equal(snapshot.tables[TABLE_TCP4], TABLE_INCOMPLETE);
     assert_non_null(snapshot.trouble[TABLE_TCP4]);
-    assert_false(snapshot_decides(&snapshot, PROTOCOL_TCP));
-    assert_true(snapshot_decides(&snapshot, PROTOCOL_UDP));
+    assert_false(snapshot_decides(&snapshot, "", PROTOCOL_TCP));
+    assert_true(snapshot_decides(&snapshot, "", PROTOCOL_UDP));
     /* Not forgotten: it is confirmed next time. */
     close(listener);
     listener = -1;
