@@ -34,7 +34,9 @@ typedef struct ChannelCallbacks {
     void (*checked)(Channel *channel, char *const *errors, void *userdata);
     /* The child has started; `missing`: walls that this system does not have, NULL: all stand. */
     void (*started)(Channel *channel, char *const *missing, void *userdata);
-    /* One line the child wrote to stdout or stderr, or what happened to it; escaped, bounded in length and number. */
+    /* The child crashed, or hung and was killed: "plugin x was killed by SIGSEGV (...)". */
+    void (*broken)(Channel *channel, const char *how, void *userdata);
+    /* One line the child wrote to stdout or stderr; escaped, bounded in length and number. */
     void (*log)(Channel *channel, const char *line, void *userdata);
 } ChannelCallbacks;
 
