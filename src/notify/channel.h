@@ -16,7 +16,7 @@ typedef struct ChannelOptions {
     const char *worker; /* path of portwatch-notify */
     const char
         *plugin_dir; /* NULL: the one portwatch-notify was built for, which must be root's. Else used unchecked */
-    const char *credentials; /* directory for `credential = NAME`; NULL: there is none */
+    const char *credentials; /* directory for `credential = NAME`, as settings_resolve takes it */
     int64_t deadline;        /* one delivery, or starting and configuring; then the child is killed. 60 s */
     int64_t idle;            /* the child is ended after this long without work. 60 s */
 } ChannelOptions;
