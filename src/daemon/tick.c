@@ -43,8 +43,8 @@ static void log_coverage(const Snapshot *before, const Snapshot *now) {
 
 void daemon_log_ballast(const Daemon *d, int result) {
     if (result < 0)
-        log_write(JOURNAL_TROUBLE, NULL, "cannot make the ballast file in %s: %s", d->options.state_dir,
-            strerror(-result));
+        log_write(
+            JOURNAL_TROUBLE, NULL, "cannot make the ballast file in %s: %s", d->options.state_dir, strerror(-result));
 }
 
 /* Old history leaves in small portions. */
