@@ -1,7 +1,7 @@
-#!/bin/sh
+#!/bin/bash
 # Builds the Debian packages from this checkout, or from the unpacked tarball of a release. Root is not needed, but to
 # install what the build needs.
-set -eu
+set -eu -o pipefail
 
 usage() {
     cat <<'END'
@@ -40,8 +40,9 @@ output=${output:-$PWD/build/packages}
 
 umask 022
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+export DEB_BUILD_OPTIONS="terse ${DEB_BUILD_OPTIONS:-}"
 if [ $check = no ]; then
-    export DEB_BUILD_PROFILES=nocheck DEB_BUILD_OPTIONS="nocheck ${DEB_BUILD_OPTIONS:-}"
+    export DEB_BUILD_PROFILES=nocheck DEB_BUILD_OPTIONS="nocheck $DEB_BUILD_OPTIONS"
 fi
 
 work=$(mktemp -d)
@@ -51,14 +52,20 @@ tree=$work/portwatch
 mkdir "$tree"
 
 # What git does not ignore, as it is now; in a tarball everything but what a build left.
-copy() {
-    if [ -e .git ] && git -c safe.directory='*' ls-files -z --cached --others --exclude-standard >"$work/files" 2>/dev/null; then
-        # A tracked file may have been removed.
-        xargs -0 sh -c 'for file; do [ ! -e "$file" ] || printf "%s\0" "$file"; done' sh <"$work/files" |
-            tar --create --null --no-recursion --files-from=- --file=-
+files() {
+    if [ -e .git ] && git -c safe.directory='*' ls-files -z --cached --others --exclude-standard >"$work/files"; then
+        while IFS= read -r -d '' file; do
+            # A tracked one may have been removed.
+            [ ! -e "$file" ] || printf '%s\0' "$file"
+        done <"$work/files"
     else
-        tar --create --exclude=./.git --exclude='./build*' --exclude=./debian --exclude=__pycache__ --file=- .
-    fi | tar --extract --no-same-owner --directory="$tree"
+        find . -mindepth 1 \( -path ./.git -o -path './build*' -o -path ./debian -o -name __pycache__ \) -prune -o \
+            ! -type d -print0
+    fi
+}
+
+copy() {
+    files | tar --create --null --files-from=- --file=- | tar --extract --no-same-owner --directory="$tree"
     cp -R packaging/debian "$tree/debian"
 }
 
@@ -66,7 +73,10 @@ install_dependencies() {
     if (cd "$tree" && dpkg-checkbuilddeps) >"$work/missing" 2>&1; then
         return 0
     fi
-    [ "$(id -u)" = 0 ] || die "$(cat "$work/missing"); as root: apt-get build-dep packaging/.."
+    if [ "$(id -u)" != 0 ]; then
+        cat "$work/missing" >&2
+        die 'only root can install what is missing'
+    fi
     say 'installing what the build needs'
     apt-get update -q
     apt-get build-dep -y -q --no-install-recommends "$tree"

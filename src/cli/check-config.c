@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "notify/check.h"
 #include "notify/document.h"
+#include "portwatch-build.h"
 
 static void errors_free(char ***errors) {
     strv_free(*errors);
@@ -13,8 +14,11 @@ static void errors_free(char ***errors) {
 
 /* Each plugin is asked in a child of its own, as at start and at reload. */
 static int check_plugins(const Cli *cli, const Rules *rules, char ***errors) {
-    const ChannelOptions options = {
-        .worker = cli->notify_program, .plugin_dir = cli->plugin_dir, .credentials = getenv("CREDENTIALS_DIRECTORY")};
+    /* ExecReload= has what the daemon has; at a terminal it is the folder that the next start will pass. */
+    const char *passed = getenv("CREDENTIALS_DIRECTORY");
+    const ChannelOptions options = {.worker = cli->notify_program,
+        .plugin_dir = cli->plugin_dir,
+        .credentials = passed ? passed : PORTWATCH_CREDENTIALS};
     for (size_t i = 0; i < rules->n_notifiers; i++) {
         const NotifierRule *rule = &rules->notifiers[i];
         _cleanup_(errors_free) char **found = NULL;

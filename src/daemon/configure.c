@@ -1,6 +1,7 @@
 /* The configuration: at start, at reload, and the last good one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -9,13 +10,46 @@
 #include "daemon/daemon.h"
 #include "daemon/log.h"
 #include "notify/check.h"
+#include "notify/settings.h"
 #include "store/notifiers.h"
 
 #define LAST_GOOD "last-good.conf"
 #define LAST_GOOD_MAX ((size_t)CONFIG_FILES_MAX * (CONFIG_BYTES_MAX + 4096))
 
-static void log_lines(int level, char *const *lines) {
-    for (; lines && *lines; lines++) log_line(level, "%s", *lines);
+static int64_t monotonic(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * USEC_PER_SEC + ts.tv_nsec / 1000;
+}
+
+static void log_warnings(const Rules *rules) {
+    if (rules->warnings)
+        log_write(JOURNAL_CONFIG_WARNING, &(LogFields){.lines = rules->warnings}, "the configuration is dubious:");
+}
+
+static void log_not_kept(int r) {
+    if (r < 0) log_write(JOURNAL_TROUBLE, NULL, "cannot keep the configuration as the last good one: %s", strerror(-r));
+}
+
+/* No tick comes meanwhile, and the watchdog is not told that all is well, so the plugins share one deadline: what they
+ * leave of it is far below WatchdogSec= whatever their number. */
+static int ask_plugins(const Daemon *d, const Rules *rules, char ***ret_errors) {
+    ChannelOptions options = daemon_channel_options(d);
+    int64_t end = monotonic() + CHECK_DEADLINE;
+    for (size_t i = 0; i < rules->n_notifiers; i++) {
+        char **errors = NULL;
+        options.deadline = end - monotonic();
+        int r = 0;
+        if (options.deadline > USEC_PER_SEC) /* one that works needs a fiftieth of that */
+            r = notifier_check(&options, &rules->notifiers[i], &errors);
+        else
+            r = settings_trouble(
+                &rules->notifiers[i], "could not be asked: those before it took all the time", &errors);
+        for (char **e = errors; e && *e && r >= 0; e++) r = strv_append(ret_errors, *e);
+        strv_free(errors);
+        if (r < 0) return r;
+    }
+    return 0;
 }
 
 /* Files -> rules, plugins asked too. 0, CONFIG_ERRORS with *ret_errors, -ENOMEM. */
@@ -23,16 +57,8 @@ static int understand(Daemon *d, const ConfigFiles *files, Rules **ret, char ***
     _cleanup_(rules_freep) Rules *rules = NULL;
     int r = config_parse(files, d->host.name, &rules, ret_errors);
     if (r != CONFIG_OK) return r;
-    const ChannelOptions options = daemon_channel_options(d);
-    for (size_t i = 0; i < rules->n_notifiers; i++) {
-        char **errors = NULL;
-        /* Each may take its time, and no tick comes meanwhile. */
-        sd_notify(0, "WATCHDOG=1");
-        r = notifier_check(&options, &rules->notifiers[i], &errors);
-        for (char **e = errors; e && *e && r >= 0; e++) r = strv_append(ret_errors, *e);
-        strv_free(errors);
-        if (r < 0) return r;
-    }
+    r = ask_plugins(d, rules, ret_errors);
+    if (r < 0) return r;
     if (*ret_errors) return CONFIG_ERRORS;
     *ret = TAKE_PTR(rules);
     return CONFIG_OK;
@@ -104,29 +130,38 @@ static int set_trouble(Daemon *d, const char *what, char *const *errors) {
     return asprintf(&d->configuration_trouble, "%s: %s%s", what, errors[0], more) < 0 ? -ENOMEM : 0;
 }
 
-static int load_last_good(Daemon *d, char *const *errors) {
+/* 0, or EXIT_CONFIG with *ret_trouble saying why there is none. */
+static int load_last_good(Daemon *d, char *const *errors, char **ret_trouble) {
     ConfigFiles files = {0};
     Rules *rules = NULL;
     char **old_errors = NULL;
     int r = read_last_good(d, &files);
     if (r == 0) r = understand(d, &files, &rules, &old_errors);
     if (r == 0) {
-        log_warning("running the last good configuration instead");
+        log_write(JOURNAL_LAST_GOOD, &(LogFields){.lines = errors},
+            "the configuration is not valid: running the last good one instead");
         take_rules(d, rules, &files);
         r = set_trouble(d, "running the last good configuration, since the present one is not valid", errors);
-    } else if (r == CONFIG_ERRORS) {
-        log_error("the last good configuration does not work any more either:");
-        log_lines(LOG_ERR, old_errors);
-    } else if (r != -ENOENT)
-        log_error("cannot read the last good configuration: %s", strerror(-r));
+    } else if (r == CONFIG_ERRORS)
+        *ret_trouble = text_printf("the last good one does not work any more either: %s", old_errors[0]);
+    else if (r != -ENOENT)
+        *ret_trouble = text_printf("the last good one cannot be read: %s", strerror(-r));
     strv_free(old_errors);
     config_files_done(&files);
     return r == 0 ? 0 : EXIT_CONFIG;
 }
 
-/* A first run without a configuration watches everything and tells the log. */
-static int load_nothing(Daemon *d) {
-    log_notice("no %s: every port is watched with the defaults, and alerts are only logged", d->options.config);
+static int load_bad(Daemon *d, char *const *errors, bool must_be_there) {
+    _cleanup_free_ char *trouble = NULL;
+    if (load_last_good(d, errors, &trouble) == 0) return 0;
+    if (must_be_there || trouble) {
+        log_write(JOURNAL_CONFIG_UNUSABLE, &(LogFields){.lines = errors}, "the configuration cannot be used, and %s",
+            trouble ? trouble : "there is no last good one");
+        return EXIT_CONFIG;
+    }
+    /* A first run without a configuration watches everything and tells the log. */
+    log_write(JOURNAL_NO_NOTIFIER, NULL, "no %s: every port is watched with the defaults, and alerts are only logged",
+        d->options.config);
     d->rules = rules_new();
     return d->rules ? 0 : EXIT_FAILURE;
 }
@@ -139,26 +174,22 @@ int daemon_load(Daemon *d) {
     int r = config_read(d->options.config, &files, &errors);
     if (r == 0) r = understand(d, &files, &rules, &errors);
     if (r == 0) {
-        log_lines(LOG_WARNING, rules->warnings);
+        log_warnings(rules);
         take_rules(d, rules, &files);
-        int saved = save_last_good(d);
-        if (saved < 0) log_warning("cannot keep the configuration as the last good one: %s", strerror(-saved));
+        log_not_kept(save_last_good(d));
     } else if (r < 0) {
-        log_error("cannot read the configuration: %s", strerror(-r));
+        log_write(JOURNAL_START_FAILED, NULL, "cannot read the configuration: %s", strerror(-r));
         r = EXIT_FAILURE;
-    } else {
-        if (!absent || d->options.config_given) log_lines(LOG_ERR, errors);
-        r = load_last_good(d, errors);
-        if (r == EXIT_CONFIG && absent && !d->options.config_given) r = load_nothing(d);
-    }
+    } else
+        r = load_bad(d, errors, !absent || d->options.config_given);
     config_files_done(&files);
     strv_free(errors);
     return r;
 }
 
 static void reload_failed(Daemon *d, char *const *errors) {
-    log_lines(LOG_ERR, errors);
-    log_error("the configuration is not valid: the old one stays in force");
+    log_write(JOURNAL_RELOAD_REFUSED, &(LogFields){.lines = errors},
+        "the configuration is not valid: the old one stays in force");
     if (set_trouble(d, "the configuration was not taken at the last reload, the one before is in force", errors) < 0)
         log_no_memory();
     if (d->configuration_trouble &&
@@ -168,22 +199,20 @@ static void reload_failed(Daemon *d, char *const *errors) {
 
 static void reload_taken(Daemon *d, Rules *rules, ConfigFiles *files) {
     Rules *old = d->rules;
-    log_lines(LOG_WARNING, rules->warnings);
+    log_warnings(rules);
     take_rules(d, rules, files);
     int r = daemon_sync_notifiers(d);
-    if (r < 0) log_error("cannot set up the notifiers: %s", strerror(-r));
+    if (r < 0) log_write(JOURNAL_TROUBLE, NULL, "cannot set up the notifiers: %s", strerror(-r));
     sockets_set_udp_settle(d->sockets, d->rules->settle);
     rules_free(old);
-    r = save_last_good(d);
-    if (r < 0) log_warning("cannot keep the configuration as the last good one: %s", strerror(-r));
+    log_not_kept(save_last_good(d));
     set_trouble(d, "", NULL);
-    log_notice("configuration reloaded: %zu port sections, %zu notifiers", d->rules->n_ports, d->rules->n_notifiers);
+    log_write(JOURNAL_RELOADED, NULL, "configuration reloaded: %zu port section%s, %zu notifier%s", d->rules->n_ports,
+        d->rules->n_ports == 1 ? "" : "s", d->rules->n_notifiers, d->rules->n_notifiers == 1 ? "" : "s");
 }
 
 int daemon_reload(Daemon *d) {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=Reading the configuration", monotonic());
     ConfigFiles files = {0};
     Rules *rules = NULL;
     char **errors = NULL;
@@ -194,13 +223,14 @@ int daemon_reload(Daemon *d) {
     else if (r > 0)
         reload_failed(d, errors);
     else
-        log_error("cannot reload: %s", strerror(-r));
+        log_write(
+            JOURNAL_RELOAD_REFUSED, NULL, "cannot reload, the old configuration stays in force: %s", strerror(-r));
     config_files_done(&files);
     strv_free(errors);
     /* What is ignored or not counts in the coverage, so it is told anew. */
     json_decref(d->coverage);
     d->coverage = NULL;
-    sd_notify(0, "READY=1");
-    daemon_status(d);
+    /* Failed or not: what is in force now is said with it. */
+    daemon_ready(d);
     return sd_event_source_set_time(d->tick, 1);
 }

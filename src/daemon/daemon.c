@@ -39,18 +39,6 @@ void daemon_random(void *buffer, size_t size) {
     }
 }
 
-void daemon_status(Daemon *d) {
-    size_t open = d->state.n_incidents;
-    if (d->store_failing)
-        sd_notify(0, "STATUS=The database cannot be written: what there is to tell waits in memory");
-    else if (!d->state.learned)
-        sd_notify(0, "STATUS=Learning what is there; nothing is told yet");
-    else
-        sd_notifyf(0, "STATUS=Watching %zu endpoints, %zu open incident%s, %zu notifier%s%s%s", d->snapshot.endpoints.n,
-            open, open == 1 ? "" : "s", d->n_notifiers, d->n_notifiers == 1 ? "" : "s",
-            d->configuration_trouble ? "; " : "", d->configuration_trouble ? d->configuration_trouble : "");
-}
-
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
     return daemon_reload(userdata);
 }
@@ -63,9 +51,10 @@ static int on_stop_deadline(sd_event_source *source, uint64_t usec, void *userda
 /* A message that is just being taken by a server is waited for, so that it does not come twice. */
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata) {
     Daemon *d = userdata;
-    sd_notify(0, "STOPPING=1");
-    log_notice("stopping");
-    if (d->stopping || !daemon_busy(d)) return sd_event_exit(d->event, 0);
+    bool busy = daemon_busy(d);
+    sd_notifyf(0, "STOPPING=1\nSTATUS=%s", busy ? "Stopping: a message is just being delivered" : "Stopping");
+    if (!d->stopping) log_write(JOURNAL_STOPPING, NULL, "stopping; what waits to be sent is sent after the next start");
+    if (d->stopping || !busy) return sd_event_exit(d->event, 0);
     d->stopping = true;
     return sd_event_add_time_relative(d->event, NULL, CLOCK_BOOTTIME, STOP_WAIT, 0, on_stop_deadline, d);
 }
@@ -109,22 +98,23 @@ static int start_events(Daemon *d) {
 static int take_state_dir(Daemon *d) {
     int r = state_directory_make(d->options.state_dir);
     if (r < 0) {
-        log_error("cannot make the state directory %s: %s", d->options.state_dir, strerror(-r));
+        log_write(JOURNAL_DATABASE_UNUSABLE, NULL, "cannot make the state directory %s: %s", d->options.state_dir,
+            strerror(-r));
         return EXIT_FAILURE;
     }
     r = state_lock(d->options.state_dir, &d->lock);
     if (r == 0) return 0;
     if (r > 0)
-        log_error("another portwatchd is running with %s", d->options.state_dir);
+        log_write(JOURNAL_START_FAILED, NULL, "another portwatchd is running with %s", d->options.state_dir);
     else
-        log_error("cannot lock %s: %s", d->options.state_dir, strerror(-r));
+        log_write(JOURNAL_DATABASE_UNUSABLE, NULL, "cannot lock %s: %s", d->options.state_dir, strerror(-r));
     return EXIT_FAILURE;
 }
 
 static int start_sockets(Daemon *d) {
     const SocketsOptions options = {.udp_settle = d->rules->settle};
     int r = sockets_new(&roots, &options, &d->sockets);
-    if (r < 0) log_error("cannot read the kernel's socket tables: %s", strerror(-r));
+    if (r < 0) log_write(JOURNAL_START_FAILED, NULL, "cannot read the kernel's socket tables: %s", strerror(-r));
     return r;
 }
 
@@ -141,7 +131,7 @@ static int start(Daemon *d) {
     if (r != 0) return r;
     r = start_events(d);
     if (r < 0) {
-        log_error("cannot make an event loop: %s", strerror(-r));
+        log_write(JOURNAL_START_FAILED, NULL, "cannot make an event loop: %s", strerror(-r));
         return EXIT_FAILURE;
     }
     r = daemon_load(d);
@@ -149,22 +139,21 @@ static int start(Daemon *d) {
     r = daemon_open_store(d);
     if (r != 0) return r;
     r = ballast_keep(d->options.state_dir);
-    if (r < 0) log_warning("cannot make the ballast file in %s: %s", d->options.state_dir, strerror(-r));
+    daemon_log_ballast(d, r);
     r = daemon_sync_notifiers(d);
     if (r == 0) r = start_sockets(d);
     if (r == 0) r = daemon_start_requests(d);
     if (r == 0) r = daemon_start_ticks(d);
-    if (r < 0) log_error("cannot start: %s", strerror(-r));
+    if (r < 0) log_write(JOURNAL_START_FAILED, NULL, "cannot start: %s", strerror(-r));
     if (r != 0) return EXIT_FAILURE;
     daemon_tell_opening(d);
     if (d->configuration_trouble) daemon_notice(d, SEVERITY_WARNING, "configuration", d->configuration_trouble, NULL);
     daemon_wake_all(d);
-    log_notice("watching every port (%zu of them in sections of their own), state in %s", d->rules->n_ports,
-        d->options.state_dir);
-    if (d->rules->n_notifiers == 0)
-        log_notice("no notifier is configured: alerts are only logged here");
-    else
-        log_notice("notifiers configured: %zu", d->rules->n_notifiers);
+    log_write(JOURNAL_STARTED, NULL, "watching every port: %zu section%s of their own, %zu notifier%s, state in %s",
+        d->rules->n_ports, d->rules->n_ports == 1 ? "" : "s", d->rules->n_notifiers,
+        d->rules->n_notifiers == 1 ? "" : "s", d->options.state_dir);
+    if (d->rules->n_notifiers == 0 && d->files.n > 0)
+        log_write(JOURNAL_NO_NOTIFIER, NULL, "no notifier is configured: alerts are only logged here");
     return 0;
 }
 
@@ -192,10 +181,10 @@ int daemon_run(const Options *options) {
     host_read(&d.host);
     int r = start(&d);
     if (r == 0) {
-        sd_notify(0, "READY=1");
+        daemon_ready(&d);
         r = sd_event_loop(d.event);
         if (r < 0) {
-            log_error("the event loop failed: %s", strerror(-r));
+            log_write(JOURNAL_TROUBLE, NULL, "the event loop failed: %s", strerror(-r));
             r = EXIT_FAILURE;
         }
     }

@@ -90,8 +90,10 @@ struct Daemon {
 int daemon_run(const Options *options);
 Now daemon_now(void);
 void daemon_random(void *buffer, size_t size);
-/* STATUS= for systemd. */
-void daemon_status(Daemon *d);
+
+/* status.c: one sentence for `systemctl status`. */
+void daemon_status(const Daemon *d);
+void daemon_ready(const Daemon *d); /* the same with READY=1 */
 
 /* record.c: commits a decision with its documents and an answer (NULL: none), logs what it tells, applies it. Takes the
  * decision. 0 committed (or nothing to), a StoreError (said in the log), or negative errno. */
@@ -108,6 +110,7 @@ int daemon_set_coverage(Daemon *d);
 
 /* tick.c */
 int daemon_start_ticks(Daemon *d);
+void daemon_log_ballast(const Daemon *d, int result); /* of ballast_keep */
 
 /* configure.c */
 /* At start: 0, or a positive exit code. */

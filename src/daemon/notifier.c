@@ -26,7 +26,7 @@ static void wait_for(Notifier *n, int64_t usec) {
         if (r >= 0) r = sd_event_source_set_enabled(n->timer, SD_EVENT_ONESHOT);
     } else
         r = sd_event_add_time_relative(n->daemon->event, &n->timer, CLOCK_BOOTTIME, (uint64_t)usec, 1000, on_timer, n);
-    if (r < 0) log_error("notifier %s: cannot set a timer: %s", n->rule->name, strerror(-r));
+    if (r < 0) log_write(JOURNAL_TROUBLE, NULL, "notifier %s: cannot set a timer: %s", n->rule->name, strerror(-r));
 }
 
 static void clear_results(Notifier *n) {
@@ -44,21 +44,34 @@ static const char *first_reason(const Notifier *n) {
     return n->result_reason;
 }
 
+static void set_failing(Notifier *n, const char *what, const char *reason) {
+    if (n->failing) return;
+    n->failing = true;
+    log_write(JOURNAL_NOTIFIER_FAILING, &(LogFields){.notifier = n->rule->name}, "notifier %s: %s: %s", n->rule->name,
+        what, reason);
+    daemon_status(n->daemon);
+}
+
+static void set_works(Notifier *n) {
+    if (!n->failing) return;
+    n->failing = false;
+    log_write(
+        JOURNAL_NOTIFIER_WORKS, &(LogFields){.notifier = n->rule->name}, "notifier %s works again", n->rule->name);
+    daemon_status(n->daemon);
+}
+
 /* Who took it, who did not: said once when it begins to fail and once when it works again. */
 static void log_result(Notifier *n, MessageState state) {
-    const char *reason = first_reason(n);
+    const char *name = n->rule->name, *id = n->in_flight.message.id, *reason = first_reason(n);
+    const LogFields fields = {.notifier = name};
     if (state == MESSAGE_SENT) {
-        log_info("notifier %s: message %s delivered", n->rule->name, n->in_flight.message.id);
-        if (n->failing) log_notice("notifier %s works again", n->rule->name);
-        n->failing = false;
+        log_write(JOURNAL_DELIVERED, &fields, "notifier %s: message %s delivered", name, id);
+        set_works(n);
     } else if (state == MESSAGE_FAILED)
-        log_error(
-            "notifier %s: message %s was refused: %s", n->rule->name, n->in_flight.message.id, reason ? reason : "?");
-    else if (!n->failing) {
-        log_warning("notifier %s: not delivered, the message waits and is tried again: %s", n->rule->name,
-            reason ? reason : "no answer");
-        n->failing = true;
-    }
+        log_write(JOURNAL_MESSAGE_REFUSED, &fields, "notifier %s: message %s was refused: %s", name, id,
+            reason ? reason : "no reason given");
+    else
+        set_failing(n, "not delivered, the message waits and is tried again", reason ? reason : "no answer");
 }
 
 /* A message that was refused for good is told through the other notifiers. */
@@ -121,7 +134,7 @@ static void finish_test(Notifier *n) {
         daemon_now().realtime);
     if (r == 0 && delivered) {
         r = outbox_wake(d->store, n->rule->name);
-        n->failing = false;
+        set_works(n);
     }
     if (r != 0) daemon_store_failed(d, r);
     if (run) test_done(d, run, n->rule->name, n->results, n->n_results, reason ? reason : "no answer");
@@ -165,12 +178,19 @@ static void on_started(Channel *channel, char *const *missing, void *userdata) {
     Notifier *n = userdata;
     if (n->walls_missing || strv_length(missing) == 0) return;
     n->walls_missing = strv_copy(missing);
-    for (; *missing; missing++) log_warning("notifier %s runs without a wall: %s", n->rule->name, *missing);
+    for (; *missing; missing++)
+        log_write(JOURNAL_WALL_MISSING, &(LogFields){.notifier = n->rule->name}, "notifier %s runs without a wall: %s",
+            n->rule->name, *missing);
 }
 
 static void on_log(Channel *channel, const char *line, void *userdata) {
     const Notifier *n = userdata;
-    log_info("notifier %s: %s", n->rule->name, line);
+    log_write(JOURNAL_PLUGIN_SAYS, &(LogFields){.notifier = n->rule->name}, "notifier %s: %s", n->rule->name, line);
+}
+
+static void on_broken(Channel *channel, const char *how, void *userdata) {
+    const Notifier *n = userdata;
+    log_write(JOURNAL_PLUGIN_CRASHED, &(LogFields){.notifier = n->rule->name}, "notifier %s: %s", n->rule->name, how);
 }
 
 /* 0: under way. */
@@ -178,7 +198,9 @@ static int send_message(Notifier *n, const Message *message, char *const *skip) 
     fault_point("before-send");
     int r = channel_send(n->channel, message, skip);
     n->busy = r >= 0;
-    if (r < 0) log_error("notifier %s: cannot hand a message to portwatch-notify: %s", n->rule->name, strerror(-r));
+    if (r < 0)
+        log_write(JOURNAL_TROUBLE, &(LogFields){.notifier = n->rule->name},
+            "notifier %s: cannot hand a message to portwatch-notify: %s", n->rule->name, strerror(-r));
     return r;
 }
 
@@ -277,10 +299,7 @@ static void look(Notifier *n) {
         if (r == 0) {
             r = form(n, &look, now);
             if (r == 0) return;
-            if (r < 0 && !n->failing) {
-                log_error("notifier %s: cannot form a message: %s", n->rule->name, strerror(-r));
-                n->failing = true;
-            }
+            if (r < 0) set_failing(n, "cannot form a message", strerror(-r));
         }
         if (r != 1) {
             wait_for(n, 2 * USEC_PER_SEC);
@@ -309,7 +328,7 @@ void notifier_free(Notifier *n) {
 
 int notifier_new(Daemon *d, const NotifierRule *rule, Notifier **ret) {
     static const ChannelCallbacks callbacks = {
-        .delivery = on_delivery, .done = on_done, .started = on_started, .log = on_log};
+        .delivery = on_delivery, .done = on_done, .started = on_started, .broken = on_broken, .log = on_log};
     Notifier *n = calloc(1, sizeof *n);
     if (!n) return -ENOMEM;
     n->daemon = d;

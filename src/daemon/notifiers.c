@@ -3,12 +3,14 @@
 #include <string.h>
 
 #include "daemon/daemon.h"
+#include "portwatch-build.h"
 #include "store/notifiers.h"
 
 ChannelOptions daemon_channel_options(const Daemon *d) {
+    const char *passed = getenv("CREDENTIALS_DIRECTORY");
     return (ChannelOptions){.worker = d->options.notify_program,
         .plugin_dir = d->options.plugin_dir,
-        .credentials = getenv("CREDENTIALS_DIRECTORY")};
+        .credentials = passed ? passed : PORTWATCH_CREDENTIALS};
 }
 
 void daemon_wake_all(Daemon *d) {

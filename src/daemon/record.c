@@ -12,14 +12,26 @@ static int log_level(Severity severity) {
     return severity == SEVERITY_CRITICAL ? LOG_CRIT : severity == SEVERITY_WARNING ? LOG_WARNING : LOG_NOTICE;
 }
 
-static void log_rows(int level, const json_t *rows) {
+/* Strings of a JSON array, borrowed. NULL: no memory, and the message goes without. */
+static const char **strings_of(const json_t *rows) {
+    const char **lines = calloc(json_array_size(rows) + 1, sizeof *lines);
     size_t i;
     const json_t *row;
-    json_array_foreach(rows, i, row) if (i < 20) log_line(level, "  %s", json_string_value(row));
+    if (lines) json_array_foreach(rows, i, row) lines[i] = json_string_value(row);
+    return lines;
 }
 
-/* The subject a mail would have, without the host, and the rows below it. */
+static JournalMessage event_message(const Event *event) {
+    if (event->incident.aspect == ASPECT_SELF) return event->type == EVENT_RESOLVED ? JOURNAL_SEEING : JOURNAL_BLIND;
+    return event->type == EVENT_OPENED     ? JOURNAL_OPENED
+           : event->type == EVENT_CHANGED  ? JOURNAL_CHANGED
+           : event->type == EVENT_RESOLVED ? JOURNAL_RESOLVED
+                                           : JOURNAL_REMINDER;
+}
+
+/* The subject a mail would have, without the host, and the rows below it. Notices are logged where they arise. */
 static void log_event(const Event *event, const char *document, const char *host) {
+    if (!event->has_incident) return;
     _cleanup_json_ json_t *json = document_parse(document);
     _cleanup_free_ char *subject = NULL, *text = NULL;
     const ProseOptions options = {.host = host, .formed = event->time};
@@ -28,28 +40,35 @@ static void log_event(const Event *event, const char *document, const char *host
         return;
     }
     const char *line = strstr(subject, "] ");
-    const char *token = event->incident.token;
-    log_line(log_level(event->severity), "%s%s%s%s", line ? line + 2 : subject, *token ? " (" : "", token,
-        *token ? ")" : "");
+    char surface[SURFACE_TEXT_MAX];
     const json_t *data = json_object_get(json, "data");
-    log_rows(log_level(event->severity), json_object_get(data, "diff"));
-    const char *summary = json_string_value(json_object_get(data, "summary"));
-    if (event->type == EVENT_SELF && summary) log_line(log_level(event->severity), "  %s", summary);
+    const char *self[] = {json_string_value(json_object_get(data, "summary")), NULL};
+    bool about_port = event->incident.aspect == ASPECT_SURFACE;
+    _cleanup_free_ const char **rows = strings_of(json_object_get(data, "diff"));
+    const LogFields fields = {.incident = event->incident.token,
+        .port = about_port ? surface_format(&event->surface, surface) : NULL,
+        .severity = severity_name(event->severity),
+        .lines = (char *const *)(about_port ? rows : self),
+        .level = event->type == EVENT_RESOLVED ? 0 : log_level(event->severity)};
+    log_write(event_message(event), &fields, "%s (%s)", line ? line + 2 : subject, event->incident.token);
 }
 
 static void log_transition(const Transition *t) {
     char surface[SURFACE_TEXT_MAX] = "";
     if (t->has_surface) surface_format(&t->surface, surface);
     if (t->kind == TRANSITION_LOGGED) {
-        log_notice("%s: %s (unlisted, not told)", surface, change_name(t->change));
-        _cleanup_json_ json_t *data =
-            json_pack("{s:o,s:o}", "before", document_endpoints(&t->before), "after", document_endpoints(&t->after));
+        _cleanup_json_ json_t *data = json_pack("{s:o,s:o,s:s,s:o}", "before", document_endpoints(&t->before), "after",
+            document_endpoints(&t->after), "protocol", protocol_name(t->surface.protocol), "port",
+            t->surface.port ? json_integer(t->surface.port) : json_null());
         _cleanup_json_ json_t *rows = data ? rows_diff_strings(data) : NULL;
-        log_rows(LOG_NOTICE, rows);
+        _cleanup_free_ const char **lines = strings_of(rows);
+        log_write(JOURNAL_UNTOLD, &(LogFields){.port = surface, .lines = (char *const *)lines},
+            "%s: %s (unlisted, not told)", surface, change_name(t->change));
     } else if (t->kind == TRANSITION_ACCEPTED || t->kind == TRANSITION_ACKNOWLEDGED || t->kind == TRANSITION_PAUSED ||
                t->kind == TRANSITION_RESUMED)
-        log_notice(
-            "%s%s%s %s", *surface ? surface : "all ports", ": ", transition_name(t->kind), t->text ? t->text : "");
+        log_write(JOURNAL_DECIDED,
+            &(LogFields){.port = *surface ? surface : NULL, .incident = *t->token ? t->token : NULL}, "%s: %s %s",
+            *surface ? surface : "all ports", transition_name(t->kind), t->text ? t->text : "");
 }
 
 static bool wants(const Notifier *n, const Event *event) {
@@ -93,7 +112,8 @@ static int load_again(Daemon *d) {
     State state = {0};
     int r = store_load_state(d->store, &state);
     if (r != 0) {
-        log_error("out of memory: what was decided cannot be taken over, starting anew is safer");
+        log_write(
+            JOURNAL_TROUBLE, NULL, "out of memory: what was decided cannot be taken over, starting anew is safer");
         sd_event_exit(d->event, EXIT_FAILURE);
         return -ENOMEM;
     }
@@ -132,7 +152,9 @@ int daemon_commit(Daemon *d, Decision *decision, const RequestAnswer *answer) {
     bool events = decision->n_events > 0, learned = decision->learned;
     r = engine_apply(&d->state, decision, true);
     if (r < 0) r = load_again(d);
-    if (learned) log_notice("baseline learned: %zu endpoints", d->state.baseline.n);
+    if (learned)
+        log_write(JOURNAL_LEARNED, NULL, "learned what listens: %zu endpoint%s, the baseline from now on",
+            d->state.baseline.n, d->state.baseline.n == 1 ? "" : "s");
     if (events || learned) {
         daemon_status(d);
         daemon_wake_all(d);
@@ -224,17 +246,23 @@ int daemon_open_store(Daemon *d) {
     _cleanup_free_ char *reason = NULL;
     int r = store_open(d->options.state_dir, STORE_DAEMON, &identity, &d->store, &what, &reason);
     if (r < 0) {
-        log_error("cannot open the database in %s: %s", d->options.state_dir, strerror(-r));
+        log_write(
+            JOURNAL_DATABASE_UNUSABLE, NULL, "cannot open the database in %s: %s", d->options.state_dir, strerror(-r));
         return EXIT_FAILURE;
     }
-    if (reason) log_error("%s", reason);
+    if (reason)
+        log_write(what == STORE_NEWER ? JOURNAL_DATABASE_NEWER
+                  : d->store          ? JOURNAL_DATABASE_ASIDE
+                                      : JOURNAL_DATABASE_UNUSABLE,
+            NULL, "%s", reason);
     if (!d->store) return what == STORE_NEWER ? EXIT_CONFIG : EXIT_FAILURE;
     free(d->coverage_stored); /* it was another database's */
     d->coverage_stored = NULL;
     d->coverage_unstored = true;
     r = store_load_state(d->store, &d->state);
     if (r != 0) {
-        log_error("cannot load the baseline: %s", r < 0 ? strerror(-r) : store_reason(d->store));
+        log_write(JOURNAL_DATABASE_UNUSABLE, NULL, "cannot load the baseline: %s",
+            r < 0 ? strerror(-r) : store_reason(d->store));
         return EXIT_FAILURE;
     }
     if (what == STORE_SET_ASIDE_CORRUPT || what == STORE_SET_ASIDE_FOREIGN) {
@@ -247,11 +275,12 @@ int daemon_open_store(Daemon *d) {
 
 int daemon_store_failed(Daemon *d, int error) {
     if (error < 0) {
-        log_error("database: %s", strerror(-error));
+        log_write(JOURNAL_TROUBLE, NULL, "database: %s", strerror(-error));
         return error;
     }
     if (!d->store_failing)
-        log_error("%s; what there is to tell waits and is tried again each tick", store_reason(d->store));
+        log_write(JOURNAL_DATABASE_FAILING, NULL, "%s; what there is to tell waits and is tried again each tick",
+            store_reason(d->store));
     if (!d->store_failing) {
         d->store_failing = true;
         daemon_status(d);
@@ -262,7 +291,7 @@ int daemon_store_failed(Daemon *d, int error) {
 
 void daemon_store_worked(Daemon *d) {
     if (!d->store_failing) return;
-    log_notice("the database can be written again");
+    log_write(JOURNAL_DATABASE_WORKS, NULL, "the database can be written again");
     d->store_failing = false;
     daemon_status(d);
 }

@@ -224,7 +224,7 @@ void daemon_look_at_requests(Daemon *d) {
             if (r == STORE_GONE) r = 0;
         }
         request_done(&request);
-        if (r < 0) log_error("cannot answer a request: %s", strerror(-r));
+        if (r < 0) log_write(JOURNAL_TROUBLE, NULL, "cannot answer a request: %s", strerror(-r));
         d->requests_wait = r != 0;
     }
 }
@@ -237,7 +237,7 @@ static int on_wal(sd_event_source *source, const struct inotify_event *event, vo
 int daemon_start_requests(Daemon *d) {
     int r = sd_event_add_inotify(d->event, &d->requests, store_wal_path(d->store), IN_MODIFY | IN_ATTRIB, on_wal, d);
     if (r < 0) {
-        log_error("cannot watch %s: %s", store_wal_path(d->store), strerror(-r));
+        log_write(JOURNAL_TROUBLE, NULL, "cannot watch %s: %s", store_wal_path(d->store), strerror(-r));
         return r;
     }
     daemon_look_at_requests(d);

@@ -17,6 +17,36 @@ static bool coverage_changed(const Snapshot *a, const Snapshot *b) {
     return !a->owner_trouble != !b->owner_trouble;
 }
 
+/* What this system never shows: said once, and again where it changes. A table that fails is an incident. */
+static void log_coverage(const Snapshot *before, const Snapshot *now) {
+    bool changed = !before->owner_trouble != !now->owner_trouble, all = !now->owner_trouble;
+    for (Table t = 0; t < TABLE_MAX; t++) {
+        changed = changed || (before->tables[t] == TABLE_ABSENT) != (now->tables[t] == TABLE_ABSENT);
+        all = all && now->tables[t] != TABLE_ABSENT;
+    }
+    if (!changed) return;
+    char **lines = NULL;
+    int r = 0;
+    for (Table t = 0; t < TABLE_MAX && r == 0; t++) {
+        if (now->tables[t] != TABLE_ABSENT) continue;
+        _cleanup_free_ char *line = text_printf("%s: %s", table_name(t), now->trouble[t] ? now->trouble[t] : "absent");
+        r = line ? strv_append(&lines, line) : -ENOMEM;
+    }
+    if (r == 0 && now->owner_trouble) {
+        _cleanup_free_ char *line = text_printf("some owners: %s", now->owner_trouble);
+        r = line ? strv_append(&lines, line) : -ENOMEM;
+    }
+    log_write(JOURNAL_COVERAGE, &(LogFields){.lines = lines, .level = all ? LOG_NOTICE : 0}, "%s",
+        all ? "all tables and owners are seen" : "a part of this system is not seen:");
+    strv_free(lines);
+}
+
+void daemon_log_ballast(const Daemon *d, int result) {
+    if (result < 0)
+        log_write(
+            JOURNAL_TROUBLE, NULL, "cannot make the ballast file in %s: %s", d->options.state_dir, strerror(-result));
+}
+
 /* Old history leaves in small portions. */
 static void expire(Daemon *d, const Now *now) {
     if (d->last_expire && now->boottime - d->last_expire < EXPIRE_EVERY) return;
@@ -28,7 +58,7 @@ static void expire(Daemon *d, const Now *now) {
         daemon_store_worked(d);
     if (r != 0 || !more) d->last_expire = now->boottime;
     r = ballast_keep(d->options.state_dir); /* it was given up where the disk was full */
-    if (r < 0) log_warning("cannot make the ballast file in %s: %s", d->options.state_dir, strerror(-r));
+    daemon_log_ballast(d, r);
 }
 
 static int next_tick(Daemon *d, const Now *now, int64_t next_look) {
@@ -44,7 +74,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
     int r = sockets_take(d->sockets, &snapshot);
     if (r < 0) {
         /* Nothing can be decided without a snapshot; the next tick may have the memory. */
-        log_error("cannot take a snapshot: %s", strerror(-r));
+        log_write(JOURNAL_TROUBLE, NULL, "cannot take a snapshot: %s", strerror(-r));
         Now now = daemon_now();
         return next_tick(d, &now, INT64_MAX);
     }
@@ -55,6 +85,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         r = daemon_set_coverage(d);
         if (r != 0) daemon_store_failed(d, r);
     }
+    log_coverage(&d->snapshot, &snapshot);
     snapshot_done(&d->snapshot);
     d->snapshot = snapshot;
 
@@ -69,7 +100,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
     bool first = d->state.last_step == 0;
     r = daemon_commit(d, &decision, NULL);
     if (r == 0 && d->state.learned && d->unlearned) r = daemon_tell_learned(d);
-    if (r < 0) log_error("cannot decide: %s", strerror(-r));
+    if (r < 0) log_write(JOURNAL_TROUBLE, NULL, "cannot decide: %s", strerror(-r));
     if (first) daemon_status(d);
     if (d->opening_reason) daemon_tell_opening(d);
     if (d->queues_unsynced && daemon_sync_queues(d) < 0) log_no_memory();

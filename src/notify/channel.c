@@ -78,7 +78,7 @@ void channel_broken(Channel *channel, const char *what) {
     crash_count(channel);
     const char *ended = strcmp(what, "died") == 0 && how ? how : what;
     _cleanup_free_ char *reason = text_printf("plugin %s %s", channel->rule->plugin, ended);
-    channel_log(channel, "%s", reason ?: what);
+    if (channel->callbacks.broken) channel->callbacks.broken(channel, reason ?: what, channel->userdata);
     if (!channel->busy) return;
     if (state != CHANNEL_DELIVERING && state != CHANNEL_IDLE) {
         channel_work_fail(channel, reason, NULL);

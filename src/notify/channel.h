@@ -16,7 +16,7 @@ typedef struct ChannelOptions {
     const char *worker; /* path of portwatch-notify */
     const char
         *plugin_dir; /* NULL: the one portwatch-notify was built for, which must be root's. Else used unchecked */
-    const char *credentials; /* directory for `credential = NAME`; NULL: there is none */
+    const char *credentials; /* directory for `credential = NAME`, as settings_resolve takes it */
     int64_t deadline;        /* one delivery, or starting and configuring; then the child is killed. 60 s */
     int64_t idle;            /* the child is ended after this long without work. 60 s */
 } ChannelOptions;
@@ -34,7 +34,9 @@ typedef struct ChannelCallbacks {
     void (*checked)(Channel *channel, char *const *errors, void *userdata);
     /* The child has started; `missing`: walls that this system does not have, NULL: all stand. */
     void (*started)(Channel *channel, char *const *missing, void *userdata);
-    /* One line the child wrote to stdout or stderr, or what happened to it; escaped, bounded in length and number. */
+    /* The child crashed, or hung and was killed: "plugin x was killed by SIGSEGV (...)". */
+    void (*broken)(Channel *channel, const char *how, void *userdata);
+    /* One line the child wrote to stdout or stderr; escaped, bounded in length and number. */
     void (*log)(Channel *channel, const char *line, void *userdata);
 } ChannelCallbacks;
 

@@ -134,6 +134,19 @@ static int lines_add(Resolved *resolved, const char *key, char *text, const Sett
     return resolved->n > before ? 0 : -ENODATA;
 }
 
+/* What the unit passes of its folder is called portwatch_NAME (LoadCredential=portwatch:FOLDER); what somebody else
+ * passes, and the folder itself, has the plain name. *path: the last that was tried. */
+static int credential_read(const char *directory, const char *name, char **path, char **ret) {
+    static const char *const prefixes[] = {"portwatch_", ""};
+    int r = -ENOENT;
+    for (size_t i = 0; i < ELEMENTSOF(prefixes) && r == -ENOENT; i++) {
+        free(*path);
+        *path = text_printf("%s/%s%s", directory, prefixes[i], name);
+        r = *path ? file_read(*path, ret) : -ENOMEM;
+    }
+    return r;
+}
+
 static int value_take(const NotifierRule *rule, const Setting *setting, const FrameKey *key, Form form,
     const char *credentials, Resolved *resolved, char ***errors) {
     const Place *place = &setting->place;
@@ -142,22 +155,21 @@ static int value_take(const NotifierRule *rule, const Setting *setting, const Fr
         return setting_add(resolved, key->name, setting->value, setting);
     }
     _cleanup_free_ char *path = NULL, *text = NULL;
+    int r;
     if (form == FORM_CREDENTIAL) {
         if (strchr(setting->value, '/') || strcmp(setting->value, ".") == 0 || strcmp(setting->value, "..") == 0)
             return complain(errors, rule, place, setting->key, "is a name, not a path");
-        if (!credentials)
-            return complain(errors, rule, place, setting->key,
-                "there are no credentials: set LoadCredential=%s:PATH in the unit", setting->value);
-        path = text_printf("%s/%s", credentials, setting->value);
+        if (!credentials) return complain(errors, rule, place, setting->key, "there are no credentials here");
+        r = credential_read(credentials, setting->value, &path, &text);
     } else {
         if (setting->value[0] != '/') return complain(errors, rule, place, setting->key, "is not an absolute path");
         path = strdup(setting->value);
+        r = path ? file_read(path, &text) : -ENOMEM;
     }
-    if (!path) return -ENOMEM;
-    int r = file_read(path, &text);
     if (r == -ENOMEM) return r;
     if (r == 0 && !utf8_valid(text)) r = -EILSEQ;
-    if (r < 0) return complain(errors, rule, place, setting->key, "%s: %s", path, read_fault(r));
+    const char *hint = r == -ENOENT && form == FORM_CREDENTIAL ? " (the service sees a new one after a restart)" : "";
+    if (r < 0) return complain(errors, rule, place, setting->key, "%s: %s%s", path, read_fault(r), hint);
     r = key->flags & PW_KEY_REPEAT ? lines_add(resolved, key->name, text, setting)
                                    : setting_add(resolved, key->name, text, setting);
     explicit_bzero(text, strlen(text));

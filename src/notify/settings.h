@@ -17,9 +17,9 @@ void resolved_done(Resolved *resolved);
 /* The rule `from` is about to go; `to` has the same settings in the same order: points the origins there. */
 void resolved_move(Resolved *resolved, const NotifierRule *from, const NotifierRule *to);
 
-/* Resolves a rule. `credentials` is the directory of `credential = NAME` (NULL: there is none). Faults of the
- * configuration go to `errors` as "file:line: [notifier:x] key: reason", and then *ret holds what was right. Reads
- * files (may block on a slow disk). 0 or -ENOMEM. */
+/* Resolves a rule. `credentials` is the directory in which `credential = NAME` is portwatch_NAME or NAME (NULL: there
+ * is none). Faults of the configuration go to `errors` as "file:line: [notifier:x] key: reason", and then *ret holds
+ * what was right. Reads files (may block on a slow disk). 0 or -ENOMEM. */
 int settings_resolve(const NotifierRule *rule, const FrameKey *keys, size_t n_keys, const char *credentials,
     Resolved *ret, char ***errors);
 

@@ -177,6 +177,8 @@ static int connect_settle(Store *store, const StoreIdentity *identity) {
     if (r == 0)
         r = db_run(
             store, "INSERT OR REPLACE INTO meta (key, value) VALUES ('opened', CAST(? AS TEXT))", "i", identity->now);
+    if (r == 0)
+        r = db_run(store, "INSERT OR REPLACE INTO meta (key, value) VALUES ('boot_id', ?)", "t", store->boot_id);
     if (r == 0 && machine_id_valid(identity->machine_id))
         r = db_run(
             store, "INSERT OR REPLACE INTO meta (key, value) VALUES ('machine_id', ?)", "t", identity->machine_id);

@@ -20,9 +20,10 @@ void request_done(Request *request) {
 
 int request_put(Store *store, const char *command, const char *arguments, const char *who, int64_t lifetime,
     int64_t now, int64_t *ret_id) {
+    /* The boot is the one that the daemon sees: in a container its /proc may tell another than ours. */
     int r = db_run(store,
-        "INSERT INTO request (command, arguments, who, made, expires, boot_id, state) VALUES (?, ?, ?, ?, ?, ?, "
-        "'waiting')",
+        "INSERT INTO request (command, arguments, who, made, expires, boot_id, state) VALUES (?, ?, ?, ?, ?, "
+        "coalesce((SELECT value FROM meta WHERE key = 'boot_id'), ?), 'waiting')",
         "tttiit", command, arguments, who, now, now + lifetime, store->boot_id);
     if (r != 0) return r;
     *ret_id = sqlite3_last_insert_rowid(store->db);

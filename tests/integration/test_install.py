@@ -1,84 +1,30 @@
-"""packaging/install.sh as a person runs it, in a mount and network namespace of its own: /usr, /etc and /var are overlays,
-so this machine is left as it is."""
+"""packaging/install.sh as a person runs it, on a copy of this machine where PID 1 is not systemd."""
 
-import pathlib
 import re
 import shutil
 import signal
 import subprocess
-import tempfile
 
 import pytest
 
 from harness import ROOT, SLOW, wait_until
-
-# Runs inside the namespaces: puts the overlays up, then becomes the command.
-ENTER = r"""
-set -eu
-layers=$1; checkout=$2; shift 2
-mount --make-rprivate /
-mount -t tmpfs -o mode=0755 tmpfs "$layers"
-for top in usr etc var; do
-    mkdir -p "$layers/$top/up" "$layers/$top/work"
-    mount -t overlay overlay -o "lowerdir=/$top,upperdir=$layers/$top/up,workdir=$layers/$top/work" "/$top"
-done
-# What an installation on this machine may have left.
-rm -rf /etc/portwatch /etc/portwatch.conf /etc/portwatch.conf.d /var/lib/portwatch
-# No systemd to ask, whatever PID 1 is here.
-mkdir -p /run/systemd && mount -t tmpfs tmpfs /run/systemd
-ip link set lo up 2>/dev/null || true
-cd "$checkout"
-exec "$@"
-"""
+from overlay import machine, packages  # noqa: F401 (fixtures)
 
 
-class Machine:
-    """The namespaces, held by a process that sleeps; .run() starts commands in them."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        (directory / "layers").mkdir()
-        self.holder = subprocess.Popen(
-            ["unshare", "--mount", "--net", "sh", "-c", ENTER, "sh", directory / "layers", directory / "checkout",
-             "sh", "-c", "echo up; exec sleep 100000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.up = self.holder.stdout.readline() == "up\n"
-
-    def command(self, *arguments):
-        return ["nsenter", "-t", str(self.holder.pid), "--mount", "--net", "--wd=" + str(self.directory / "checkout"),
-                *map(str, arguments)]
-
-    def run(self, *arguments):
-        return subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=60 * SLOW)
-
-    def end(self):
-        self.holder.kill()
-        self.holder.wait()
-
-
-@pytest.fixture(scope="module")
-def machine():
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="portwatch-install-"))
-    directory.chmod(0o755)
-    checkout = directory / "checkout"
-    shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(".git", "build", "corpus", "__pycache__"), symlinks=True)
-    one = Machine(directory)
-    if not one.up:
-        one.end()
-        shutil.rmtree(directory, ignore_errors=True)
-        pytest.skip("no overlays here: " + one.holder.stderr.read().strip())
-    yield one
-    one.end()
-    shutil.rmtree(directory, ignore_errors=True)
+@pytest.fixture
+def checkout(machine):
+    copy = machine.directory / "checkout"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "build", "corpus", "__pycache__"), symlinks=True)
+    return copy
 
 
 class Install:
     """install.sh in the foreground, until it watches."""
 
-    def __init__(self, machine, log):
+    def __init__(self, machine, log, *arguments):
         self.log = log
         with open(log, "wb") as out:
-            self.process = subprocess.Popen(machine.command("packaging/install.sh", "--no-deps"), stdout=out, stderr=out,
-                                            stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(machine.command(*arguments), stdout=out, stderr=out, stdin=subprocess.DEVNULL)
 
     def text(self):
         return self.log.read_text(errors="replace")
@@ -96,9 +42,10 @@ class Install:
 
 @pytest.mark.slow
 @pytest.mark.plain
-def test_install_watches_at_once_and_again_keeps_what_was_edited(machine):
-    first = Install(machine, machine.directory / "first.log")
-    first.wait(r"watching in the foreground", 300)
+def test_install_watches_at_once_and_again_keeps_what_was_edited(machine, checkout):
+    script = checkout / "packaging/install.sh"
+    first = Install(machine, machine.directory / "first.log", script, "--no-deps")
+    first.wait(r"watching in the foreground", 400)
     first.wait(r"no notifier is configured", 30)
 
     status = wait_until(lambda: (lambda r: r if "No notifier" in r.stdout else None)(machine.run("portwatch", "status")), 30)
@@ -120,14 +67,42 @@ def test_install_watches_at_once_and_again_keeps_what_was_edited(machine):
         listener.wait()
     assert first.stop() == 0
 
-    assert machine.run("sh", "-c", "printf '[portwatch]\\nsettle = 1s\\n' > /etc/portwatch.conf").returncode == 0
-    second = Install(machine, machine.directory / "second.log")
-    second.wait(r"keeping /etc/portwatch\.conf", 120)
-    second.wait(r"watching in the foreground", 30)
-    wait_until(lambda: "running" in machine.run("portwatch", "status").stdout, 30)
-    assert machine.run("cat", "/etc/portwatch.conf").stdout == "[portwatch]\nsettle = 1s\n"
-    assert machine.run("stat", "-c", "%a", "/etc/portwatch.conf").stdout == "640\n"
+    # Again, with the package that the first time built.
+    machine.shell("printf '[portwatch]\\nsettle = 1s\\n' > /etc/portwatch.conf")
+    second = Install(machine, machine.directory / "second.log", script, "--no-deps", "--packages", checkout / "build/packages")
+    second.wait(r"watching in the foreground", 60)
+    status = wait_until(lambda: (lambda r: r if "running" in r.stdout else None)(machine.run("portwatch", "status")), 30)
+    assert "still learning" not in status.stdout
+    assert machine.shell("cat /etc/portwatch.conf") == "[portwatch]\nsettle = 1s\n"
+    assert machine.shell("stat -c %a /etc/portwatch.conf") == "640\n"
     assert second.stop() == 0
 
-    for page in ("man1/portwatch.1", "man5/portwatch.conf.5", "man8/portwatchd.8", "man3/portwatch-plugin.3"):
-        assert machine.run("sh", "-c", f"ls /usr/share/man/{page}*").returncode == 0
+
+def test_install_takes_over_what_was_installed_by_hand(machine, checkout, packages):
+    machine.shell("""
+        rm -f /usr/sbin/policy-rc.d
+        install -D /bin/true /usr/sbin/portwatchd
+        install -D -m 0644 /dev/null /usr/lib/systemd/system/portwatch.service
+        for page in man1/portwatch.1 man3/portwatch-plugin.3 man5/portwatch.conf.5 man8/portwatchd.8; do
+            install -D -m 0644 /dev/null /usr/share/man/$page
+        done
+        install -D -m 0644 /dev/null /usr/include/portwatch/plugin.h
+        printf '[portwatch]\\nsettle = 7s\\n' > /etc/portwatch.conf""")
+    install = (checkout / "packaging/install.sh", "--no-deps", "--no-start", "--packages", packages)
+
+    done = machine.run(*install)
+    assert done.returncode == 0 and done.stdout.endswith("== installed, not started\n"), done.stdout + done.stderr
+    assert machine.shell("cat /etc/portwatch.conf; ls /etc/portwatch.conf.d") == "[portwatch]\nsettle = 7s\n"
+    assert machine.shell("stat -c '%a %U:%G' /etc/portwatch.conf") == "644 root:portwatch\n"
+    assert machine.shell("portwatchd --version").startswith("portwatch")
+    # All that is left of it belongs to the package now; dpkg knows the unit by the name it has in the package.
+    for name in machine.shell("ls -d /usr/*/portwatch* /usr/lib/*/portwatch* /usr/lib/*/*/portwatch* /usr/share/*/*/portwatch*"
+                              " 2>/dev/null || true").split():
+        machine.shell(f"dpkg --search {name.replace('/usr/lib/systemd/system', '/lib/systemd/system')}")
+    machine.shell("[ -s /lib/systemd/system/portwatch.service ] && [ ! -e /usr/sbin/policy-rc.d ]")
+
+    # A configuration that is wrong is said, and stays.
+    machine.shell("echo 'settel = 1s' >> /etc/portwatch.conf")
+    done = machine.run(*install)
+    assert done.returncode == 1 and "/etc/portwatch.conf has errors" in done.stderr
+    assert "settel" in machine.shell("cat /etc/portwatch.conf")

@@ -109,8 +109,37 @@ static void test_credential(void **state) {
     expect_error(&c, directory, "pw.conf:11: [notifier:ops] credential: is a name, not a path");
     add(&c, "server", "x");
     add(&c, "credential", "cred");
-    expect_error(&c, NULL,
-        "pw.conf:11: [notifier:ops] credential: there are no credentials: set LoadCredential=cred:PATH in the unit");
+    expect_error(&c, NULL, "pw.conf:11: [notifier:ops] credential: there are no credentials here");
+}
+
+/* LoadCredential=portwatch:FOLDER passes the file NAME as portwatch_NAME. */
+static void test_credential_of_the_folder(void **state) {
+    (void)state;
+    Case c = {0};
+    _cleanup_free_ char *passed = path_of("portwatch_smtp", "from the folder\n", 16);
+    _cleanup_free_ char *other = path_of("smtp", "of a drop-in\n", 13);
+    add(&c, "server", "x");
+    add(&c, "credential", "smtp");
+    resolve(&c, directory);
+    assert_null(c.errors);
+    assert_string_equal(c.resolved.settings[1].value, "from the folder");
+    release(&c);
+    assert_int_equal(unlink(passed), 0);
+    add(&c, "server", "x");
+    add(&c, "credential", "smtp");
+    resolve(&c, directory);
+    assert_null(c.errors);
+    assert_string_equal(c.resolved.settings[1].value, "of a drop-in");
+    release(&c);
+    assert_int_equal(unlink(other), 0);
+    add(&c, "server", "x");
+    add(&c, "credential", "smtp");
+    _cleanup_free_ char *line = NULL;
+    assert_true(asprintf(&line,
+                    "pw.conf:11: [notifier:ops] credential: %s: No such file or directory (the service sees a new "
+                    "one after a restart)",
+                    other) > 0);
+    expect_error(&c, directory, line);
 }
 
 static void test_errors(void **state) {
@@ -215,6 +244,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_and_files),
         cmocka_unit_test(test_credential),
+        cmocka_unit_test(test_credential_of_the_folder),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_rule_replaced),

@@ -54,18 +54,28 @@ static void test_late(void **state) {
     assert_int_equal(next(f->store, 0, NOW), 0);
     put(cli, "accept", MINUTE, NOW + 10 * MINUTE);
     assert_int_equal(next(f->store, 0, NOW), 0);
-    /* Another boot. */
-    store_close(cli);
-    StoreIdentity earlier = {.machine_id = MACHINE, .boot_id = "another", .now = NOW};
-    cli = fixture_open_at(f->dir, STORE_REQUESTER, &earlier, STORE_OPENED, NULL);
+    /* Of the boot before. */
     put(cli, "accept", MINUTE, NOW);
+    store_close(cli);
+    fixture_close(f);
+    StoreIdentity later = {.machine_id = MACHINE, .boot_id = "another", .now = NOW};
+    f->store = fixture_open_at(f->dir, STORE_DAEMON, &later, STORE_OPENED, NULL);
     assert_int_equal(next(f->store, 0, NOW), 0);
     assert_int_equal(fixture_query(f->store, "SELECT count(*) FROM request WHERE state = 'expired'"), 3);
-    store_close(cli);
     /* Old ones go. */
     bool more;
     assert_int_equal(store_expire(f->store, NOW + 2 * DAYS, 90 * DAYS, &more), 0);
     assert_int_equal(fixture_query(f->store, "SELECT count(*) FROM request"), 0);
+}
+
+/* A container may show one id to the service, which has a /proc of its own, and another to a shell. */
+static void test_boot_is_what_the_daemon_takes_it_for(void **state) {
+    Fixture *f = *state;
+    StoreIdentity shell = {.machine_id = MACHINE, .boot_id = "another", .now = NOW};
+    Store *cli = fixture_open_at(f->dir, STORE_REQUESTER, &shell, STORE_OPENED, NULL);
+    int64_t id = put(cli, "accept", MINUTE, NOW);
+    assert_int_equal(next(f->store, 0, NOW), id);
+    store_close(cli);
 }
 
 static void test_no_answer(void **state) {
@@ -126,6 +136,7 @@ static void test_answer(void **state) {
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-    const struct CMUnitTest tests[] = {TEST(test_order), TEST(test_late), TEST(test_no_answer), TEST(test_answer)};
+    const struct CMUnitTest tests[] = {TEST(test_order), TEST(test_late),
+        TEST(test_boot_is_what_the_daemon_takes_it_for), TEST(test_no_answer), TEST(test_answer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

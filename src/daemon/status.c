@@ -1,0 +1,76 @@
+/* What `systemctl status` shows: one sentence for people. */
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+
+#define INCIDENTS_MAX 3
+
+static size_t count_ports(const Endpoints *endpoints) {
+    size_t n = 0;
+    for (size_t i = 0; i < endpoints->n; i++)
+        if (i == 0 || endpoints->items[i].port != endpoints->items[i - 1].port ||
+            endpoints->items[i].protocol != endpoints->items[i - 1].protocol)
+            n++;
+    return n;
+}
+
+static void print_incidents(FILE *out, const State *state) {
+    if (state->n_incidents == 0) {
+        fputs("no open incident", out);
+        return;
+    }
+    fprintf(out, "%zu open incident%s", state->n_incidents, state->n_incidents == 1 ? "" : "s");
+    for (size_t i = 0; i < state->n_incidents && i < INCIDENTS_MAX; i++) {
+        const Incident *incident = &state->incidents[i];
+        char surface[SURFACE_TEXT_MAX] = "blind";
+        if (incident->aspect == ASPECT_SURFACE) surface_format(&incident->surface, surface);
+        fprintf(out, "%s%s %s", i == 0 ? " (" : ", ", incident->token, surface);
+    }
+    fputs(state->n_incidents > INCIDENTS_MAX ? ", ...)" : ")", out);
+}
+
+static void print_status(FILE *out, const Daemon *d) {
+    size_t ports = count_ports(&d->state.baseline);
+    if (d->store_failing) {
+        fputs("The database cannot be written: what there is to tell waits in memory", out);
+        return;
+    }
+    if (!d->state.learned)
+        fputs("Learning what listens; nothing is told yet", out);
+    else {
+        fprintf(out, "Watching %zu port%s, ", ports, ports == 1 ? "" : "s");
+        print_incidents(out, &d->state);
+    }
+    if (d->n_notifiers == 0) fputs("; no notifier is configured", out);
+    for (size_t i = 0; i < d->n_notifiers; i++)
+        if (d->notifiers[i] && d->notifiers[i]->failing)
+            fprintf(out, "; notifier %s gets nothing through", d->notifiers[i]->rule->name);
+    if (d->configuration_trouble) fprintf(out, "; %s", d->configuration_trouble);
+}
+
+static void notify(const Daemon *d, const char *before) {
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (out) {
+        print_status(out, d);
+        if (fclose(out) != 0) {
+            free(text);
+            text = NULL;
+        }
+    }
+    /* A line break would begin another assignment. */
+    if (text) log_defuse(text);
+    sd_notifyf(0, "%sSTATUS=%s", before, text ? text : "");
+    free(text);
+}
+
+void daemon_status(const Daemon *d) {
+    notify(d, "");
+}
+
+void daemon_ready(const Daemon *d) {
+    notify(d, "READY=1\n");
+}
