@@ -132,6 +132,7 @@ static void forget_settling(State *state, const Decision *decision) {
 
 static int apply_committed(State *state, Decision *decision) {
     state->learned = state->learned || decision->learned;
+    if (decision->namespaces_change) state->namespaces_learned = decision->namespaces_learned;
     if (!decision->steps) forget_settling(state, decision);
     int r = apply_baseline(&state->baseline, decision);
     if (r >= 0) r = apply_incidents(state, decision);

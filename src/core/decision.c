@@ -185,7 +185,8 @@ int decision_copy_pauses(Decision *decision, const State *state) {
 }
 
 bool decision_writes(const Decision *d) {
-    return d->n_events || d->n_updates || d->n_baseline || d->n_transitions || d->pauses_changed || d->learned;
+    return d->n_events || d->n_updates || d->n_baseline || d->n_transitions || d->pauses_changed || d->learned ||
+           d->namespaces_change;
 }
 
 void decision_done(Decision *decision) {

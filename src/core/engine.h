@@ -42,6 +42,7 @@ typedef struct Pause {
 /* What the daemon knows; the stored part is loaded by store/ at start. Zero-initialised is "first start". */
 typedef struct State {
     bool learned; /* first learning is over */
+    bool namespaces_learned; /* and that of other network namespaces; false where only the host's is watched */
     Endpoints baseline; /* sorted; `since` set */
     Incident *incidents; /* open ones */
     size_t n_incidents;
@@ -79,6 +80,8 @@ typedef struct Decision {
     size_t n_pauses;
     bool pauses_changed;
     bool learned; /* first learning ends with this decision */
+    bool namespaces_change; /* with this decision namespaces_learned becomes the state's */
+    bool namespaces_learned;
     /* memory only */
     size_t n_observed; /* transitions that nobody is told of */
     size_t n_counted, counted_at; /* those beyond ENGINE_TRANSITIONS_MAX, and the line that counts them */

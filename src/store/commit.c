@@ -8,8 +8,10 @@
 
 static int commit_remove(Store *store, const Endpoint *key) {
     char address[INET6_ADDRSTRLEN];
-    return db_run(store, "DELETE FROM baseline WHERE protocol = ? AND port = ? AND address = ? AND device = ?", "tdtt",
-        protocol_name(key->protocol), (int)key->port, address_format(&key->address, address), key->device);
+    return db_run(store,
+        "DELETE FROM baseline WHERE protocol = ? AND port = ? AND address = ? AND device = ? AND namespace = ?", "tdttt",
+        protocol_name(key->protocol), (int)key->port, address_format(&key->address, address), key->device,
+        key->namespace);
 }
 
 static int commit_expect(Store *store, const Endpoint *endpoint) {
@@ -17,10 +19,11 @@ static int commit_expect(Store *store, const Endpoint *endpoint) {
     _cleanup_free_ char *owners = owners_encode(endpoint->owners, endpoint->n_owners, DETAIL_FULL);
     if (!owners) return -ENOMEM;
     return db_run(store,
-        "INSERT OR REPLACE INTO baseline (protocol, port, address, device, v6only, count, since, owners)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        "tdttdiit", protocol_name(endpoint->protocol), (int)endpoint->port, address_format(&endpoint->address, address),
-        endpoint->device, (int)endpoint->v6only, (int64_t)endpoint->count, endpoint->since, owners);
+        "INSERT OR REPLACE INTO baseline (protocol, port, address, device, v6only, count, since, owners,"
+        " namespace) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "tdttdiitt", protocol_name(endpoint->protocol), (int)endpoint->port, address_format(&endpoint->address, address),
+        endpoint->device, (int)endpoint->v6only, (int64_t)endpoint->count, endpoint->since, owners,
+        endpoint->namespace);
 }
 
 static int commit_baseline(Store *store, const BaselineChange *change) {
@@ -37,17 +40,17 @@ static int commit_incident(Store *store, const Incident *incident) {
     const Surface *surface = incident->aspect == ASPECT_SURFACE ? &incident->surface : NULL;
     return db_run(store,
         "INSERT INTO incident (id, token, aspect, protocol, port, local, state, change, reach, severity, before, told,"
-        " opened, last_event, next_reminder, remind_step, acknowledged, opening_event)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " opened, last_event, next_reminder, remind_step, acknowledged, opening_event, namespace)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (id) DO UPDATE SET state = excluded.state, change = excluded.change, reach = excluded.reach,"
         " severity = excluded.severity, before = excluded.before, told = excluded.told,"
         " last_event = excluded.last_event, next_reminder = excluded.next_reminder,"
         " remind_step = excluded.remind_step, acknowledged = excluded.acknowledged",
-        "ttttddttttttiiiidt", incident->id, incident->token, names_aspect[incident->aspect], names_protocol(surface),
+        "ttttddttttttiiiidtt", incident->id, incident->token, names_aspect[incident->aspect], names_protocol(surface),
         surface ? (int)surface->port : 0, surface ? (int)surface->local : 0, names_incident_state[incident->state],
         change_name(incident->change), names_reach[incident->reach], severity_name(incident->severity), before, told,
         incident->opened, incident->last_event, incident->next_reminder, incident->remind_step,
-        (int)incident->acknowledged, incident->opening_event);
+        (int)incident->acknowledged, incident->opening_event, names_namespace(surface));
 }
 
 static int commit_queue(Store *store, const Event *event, int64_t seq, const char *notifier, int64_t now) {
@@ -98,6 +101,9 @@ static int commit_decision(Store *store, const Commit *commit) {
     for (size_t i = 0; r == 0 && i < decision->n_updates; i++) r = commit_incident(store, &decision->updates[i]);
     for (size_t i = 0; r == 0 && i < decision->n_transitions; i++) r = history_record(store, &decision->transitions[i]);
     if (r == 0 && decision->pauses_changed) r = commit_pauses(store, decision);
+    if (r == 0 && decision->namespaces_change) r = db_run(store, "DELETE FROM meta WHERE key = 'namespaces_learned'", "");
+    if (r == 0 && decision->namespaces_change && decision->namespaces_learned)
+        r = db_run(store, "INSERT INTO meta (key, value) VALUES ('namespaces_learned', CAST(? AS TEXT))", "i", commit->now);
     if (r == 0 && decision->learned)
         r = db_run(
             store, "INSERT OR IGNORE INTO meta (key, value) VALUES ('learned', CAST(? AS TEXT))", "i", commit->now);

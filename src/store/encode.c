@@ -40,6 +40,7 @@ static void endpoint_write(FILE *f, const Endpoint *endpoint, Detail detail) {
     fprintf(
         f, "%s %u %s", protocol_name(endpoint->protocol), endpoint->port, address_format(&endpoint->address, address));
     if (endpoint->device[0]) value_write(f, "device", endpoint->device, sizeof(endpoint->device));
+    if (endpoint->namespace[0]) value_write(f, "namespace", endpoint->namespace, sizeof(endpoint->namespace));
     if (endpoint->v6only) fputs(" v6only=1", f);
     if (detail != DETAIL_COMPARED) {
         fprintf(f, " count=%u", endpoint->count);
@@ -194,6 +195,9 @@ static int endpoint_field(Endpoint *endpoint, Piece key, Piece value) {
     if (piece_is(key, "device")) {
         r = value_text(value, &text);
         if (r == 0) snprintf(endpoint->device, sizeof(endpoint->device), "%s", text);
+    } else if (piece_is(key, "namespace")) {
+        r = value_text(value, &text);
+        if (r == 0) snprintf(endpoint->namespace, sizeof(endpoint->namespace), "%s", text);
     } else if (piece_is(key, "v6only"))
         endpoint->v6only = piece_is(value, "1");
     else if (piece_is(key, "since"))

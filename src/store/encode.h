@@ -1,6 +1,6 @@
 /* Endpoints and owners as text for the database. One line an endpoint, after it one line an owner:
  *
- *     tcp 443 :: device=eth0 v6only=1 count=4 since=1700000000000000
+ *     tcp 443 :: device=eth0 namespace=docker:web v6only=1 count=4 since=1700000000000000
  *     owner unit=nginx.service exe=/usr/sbin/nginx uid=0 user=root pid=812 comm=nginx cmdline=nginx:%20master
  *
  * Fields are separated by one space; an absent field is not known. In values every byte up to space, %, and from DEL on

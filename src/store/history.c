@@ -45,11 +45,11 @@ int history_record(Store *store, const Transition *transition) {
     _cleanup_free_ char *after = endpoints_encode(&transition->after, DETAIL_SHORT);
     if (!before || !after) return -ENOMEM;
     return db_run(store,
-        "INSERT INTO history (time, boot, kind, protocol, port, local, change, before, after, token, text, shape, last)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        "iittddtttttii", transition->time, store->boot, transition_name(transition->kind), names_protocol(surface),
+        "INSERT INTO history (time, boot, kind, protocol, port, local, change, before, after, token, text, shape, last,"
+        " namespace) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "iittddtttttiit", transition->time, store->boot, transition_name(transition->kind), names_protocol(surface),
         surface ? (int)surface->port : 0, surface ? (int)surface->local : 0, change_name(transition->change), before,
-        after, transition->token, transition->text, shape, transition->time);
+        after, transition->token, transition->text, shape, transition->time, names_namespace(surface));
 }
 
 int history_notice(Store *store, int64_t now, const char *format, ...) {
@@ -81,7 +81,7 @@ static int history_read(Store *store, sqlite3_stmt *statement, HistoryRow *row) 
     row->count = (unsigned)sqlite3_column_int64(statement, 11);
     row->last = sqlite3_column_int64(statement, 12);
     transition->time = sqlite3_column_int64(statement, 1);
-    transition->has_surface = names_surface(statement, 3, &transition->surface);
+    transition->has_surface = names_surface(statement, 3, 13, &transition->surface);
     db_copy(statement, 9, transition->token, sizeof(transition->token));
     int r =
         kind_parse(db_text(statement, 2), &transition->kind) && change_parse(db_text(statement, 6), &transition->change)
@@ -103,7 +103,8 @@ int history_query(Store *store, const HistoryFilter *filter, HistoryRow **ret, s
     if (!rows) return -ENOMEM;
     bool row = false;
     int r = db_query(store, &statement,
-        "SELECT id, time, kind, protocol, port, local, change, before, after, token, text, count, last FROM history"
+        "SELECT id, time, kind, protocol, port, local, change, before, after, token, text, count, last,"
+        " namespace FROM history"
         " WHERE id > ?1 AND last >= ?2 AND (?3 < 0 OR port = ?3 OR (port = 0 AND (instr(before, ' ' || ?3 || ' ') OR"
         " instr(after, ' ' || ?3 || ' ')))) AND (?4 IS NULL OR protocol = ?4) ORDER BY id LIMIT ?5",
         "iidti", filter->after, filter->since, filter->has_port ? (int)filter->port : -1,

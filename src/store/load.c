@@ -25,6 +25,7 @@ static int load_baseline_row(Store *store, sqlite3_stmt *statement, Endpoints *l
         !address_parse(db_text(statement, 2), &endpoint.address))
         return unreadable(store, "baseline's address", db_text(statement, 2));
     db_copy(statement, 3, endpoint.device, sizeof(endpoint.device));
+    db_copy(statement, 8, endpoint.namespace, sizeof(endpoint.namespace));
     const char *owners = db_text(statement, 7);
     int r = owners_decode(owners, (size_t)sqlite3_column_bytes(statement, 7), &endpoint);
     if (r == -EBADMSG) return unreadable(store, "baseline's owner of", db_text(statement, 2));
@@ -34,8 +35,8 @@ static int load_baseline_row(Store *store, sqlite3_stmt *statement, Endpoints *l
 static int load_baseline(Store *store, Endpoints *ret) {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
     bool row = false;
-    int r = db_query(
-        store, &statement, "SELECT protocol, port, address, device, v6only, count, since, owners FROM baseline", "");
+    int r = db_query(store, &statement,
+        "SELECT protocol, port, address, device, v6only, count, since, owners, namespace FROM baseline", "");
     while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row) r = load_baseline_row(store, statement, ret);
     return r == 0 ? endpoints_sort(ret) : r;
 }
@@ -47,7 +48,7 @@ static int load_incident(Store *store, sqlite3_stmt *statement, Incident *incide
     int reach = names_find(names_reach, ELEMENTSOF(names_reach), db_text(statement, 7));
     if (aspect < 0 || reach < 0 || !change_parse(db_text(statement, 6), &incident->change) ||
         !severity_parse(db_text(statement, 8), &incident->severity) ||
-        (aspect == ASPECT_SURFACE && !names_surface(statement, 3, &incident->surface)))
+        (aspect == ASPECT_SURFACE && !names_surface(statement, 3, 17, &incident->surface)))
         return unreadable(store, "incident", incident->id);
     incident->aspect = (Aspect)aspect;
     incident->reach = (Reach)reach;
@@ -67,7 +68,7 @@ static int load_incidents(Store *store, State *state) {
     bool row = false;
     int r = db_query(store, &statement,
         "SELECT id, token, aspect, protocol, port, local, change, reach, severity, before, told, opened, last_event,"
-        " next_reminder, remind_step, acknowledged, opening_event FROM incident WHERE state = 'open' ORDER BY opened, "
+        " next_reminder, remind_step, acknowledged, opening_event, namespace FROM incident WHERE state = 'open' ORDER BY opened, "
         "id",
         "");
     while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row) {
@@ -86,7 +87,7 @@ static int load_pauses(Store *store, State *state) {
     int r = db_query(store, &statement, "SELECT every, protocol, port, local, until FROM pause", "");
     while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row) {
         Pause pause = {.all = sqlite3_column_int(statement, 0) != 0, .until = sqlite3_column_int64(statement, 4)};
-        if (!names_surface(statement, 1, &pause.surface)) return unreadable(store, "pause of", db_text(statement, 1));
+        if (!names_surface(statement, 1, -1, &pause.surface)) return unreadable(store, "pause of", db_text(statement, 1));
         Pause *pauses = reallocarray(state->pauses, state->n_pauses + 1, sizeof(Pause));
         if (!pauses) return -ENOMEM;
         state->pauses = pauses;
@@ -98,14 +99,16 @@ static int load_pauses(Store *store, State *state) {
 int store_load_state(Store *store, State *ret) {
     _cleanup_(state_done) State state = {0};
     _cleanup_(db_unsnapshotp) Store *open = NULL;
-    int64_t learned = 0;
+    int64_t learned = 0, namespaces = 0;
     int r = db_snapshot(store, &open);
     if (r == 0) r = db_integer(store, 0, &learned, "SELECT 1 FROM meta WHERE key = 'learned'", "");
+    if (r == 0) r = db_integer(store, 0, &namespaces, "SELECT 1 FROM meta WHERE key = 'namespaces_learned'", "");
     if (r == 0) r = load_baseline(store, &state.baseline);
     if (r == 0) r = load_incidents(store, &state);
     if (r == 0) r = load_pauses(store, &state);
     if (r != 0) return r;
     state.learned = learned != 0;
+    state.namespaces_learned = namespaces != 0;
     *ret = state;
     state = (State){0};
     return 0;

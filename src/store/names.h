@@ -17,16 +17,24 @@ static inline int names_find(const char *const *names, size_t n, const char *nam
     return -1;
 }
 
-/* The protocol column of a surface. An absent surface is '', port 0, local 0. */
+/* The protocol column of a surface. An absent surface is '', port 0, local 0; so is the whole of a namespace, which has
+ * a name. */
 static inline const char *names_protocol(const Surface *surface) {
-    return surface ? protocol_name(surface->protocol) : "";
+    return surface && !surface->whole ? protocol_name(surface->protocol) : "";
 }
 
-/* Reads protocol, port, local from three columns. False if it is none. */
-static inline bool names_surface(sqlite3_stmt *statement, int column, Surface *ret) {
+static inline const char *names_namespace(const Surface *surface) {
+    return surface ? surface->namespace : "";
+}
+
+/* Reads protocol, port, local from three columns, and the namespace from another (-1: the host's). False if it is none.
+ */
+static inline bool names_surface(sqlite3_stmt *statement, int column, int namespace, Surface *ret) {
     Surface surface = {.port = (uint16_t)sqlite3_column_int(statement, column + 1),
         .local = sqlite3_column_int(statement, column + 2) != 0};
-    if (!protocol_parse(db_text(statement, column), &surface.protocol)) return false;
+    if (namespace >= 0) db_copy(statement, namespace, surface.namespace, sizeof(surface.namespace));
+    surface.whole = surface.namespace[0] && !db_text(statement, column)[0];
+    if (!surface.whole && !protocol_parse(db_text(statement, column), &surface.protocol)) return false;
     *ret = surface;
     return true;
 }

@@ -82,7 +82,22 @@ static const char schema_1[] =
     "  code INTEGER NOT NULL DEFAULT 0, answer TEXT, ended INTEGER NOT NULL DEFAULT 0) STRICT;"
     "CREATE INDEX request_waiting ON request (id) WHERE state = 'waiting';";
 
-const Migration schema_migrations[] = {{1, schema_1}};
+/* Everything says in which network namespace it is: what version 1 knew is the host's, ''. A surface without a protocol
+ * is the whole of its namespace. Pauses are of the host's ports only. */
+static const char schema_2[] =
+    "ALTER TABLE baseline RENAME TO baseline_1;"
+    "CREATE TABLE baseline ("
+    "  namespace TEXT NOT NULL, protocol TEXT NOT NULL, port INTEGER NOT NULL, address TEXT NOT NULL,"
+    "  device TEXT NOT NULL, v6only INTEGER NOT NULL, count INTEGER NOT NULL, since INTEGER NOT NULL,"
+    "  owners TEXT NOT NULL, PRIMARY KEY (namespace, protocol, port, address, device)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO baseline SELECT '', protocol, port, address, device, v6only, count, since, owners FROM baseline_1;"
+    "DROP TABLE baseline_1;"
+    "ALTER TABLE incident ADD COLUMN namespace TEXT NOT NULL DEFAULT '';"
+    "DROP INDEX incident_open;"
+    "CREATE UNIQUE INDEX incident_open ON incident (aspect, namespace, protocol, port, local) WHERE state = 'open';"
+    "ALTER TABLE history ADD COLUMN namespace TEXT NOT NULL DEFAULT '';";
+
+const Migration schema_migrations[] = {{1, schema_1}, {2, schema_2}};
 const size_t schema_n_migrations = ELEMENTSOF(schema_migrations);
 _Static_assert(ELEMENTSOF(schema_migrations) == SCHEMA_VERSION, "a migration a version");
 

@@ -135,6 +135,63 @@ static void test_incident(void **state) {
     fixture_tell(f->store, 8, 443, both);
 }
 
+/* One port in two namespaces; and all of a namespace as one incident. */
+static void test_namespaces(void **state) {
+    Fixture *f = *state;
+    Endpoint rows[3] = {
+        fixture_endpoint(PROTOCOL_TCP, 443, "0.0.0.0", "/usr/sbin/nginx"),
+        fixture_endpoint(PROTOCOL_TCP, 443, "0.0.0.0", "/usr/sbin/nginx"),
+        fixture_endpoint(PROTOCOL_TCP, 443, "0.0.0.0", "/usr/sbin/caddy"),
+    };
+    strcpy(rows[1].namespace, "docker:web \xff'\n");
+    strcpy(rows[2].namespace, "netns:blue");
+    Surface web = {.protocol = PROTOCOL_TCP, .port = 443};
+    _cleanup_(decision_done) Decision first = {
+        .learned = true, .namespaces_change = true, .namespaces_learned = true};
+    add_baseline(&first, web, NULL, 0, rows, 3);
+    commit_plain(f->store, &first);
+    fixture_reopen(f);
+    _cleanup_(state_done) State loaded = {0};
+    assert_int_equal(store_load_state(f->store, &loaded), 0);
+    assert_true(loaded.namespaces_learned);
+    assert_int_equal(loaded.baseline.n, 3);
+    for (size_t i = 0; i < 3; i++) assert_int_equal(endpoint_compare(&loaded.baseline.items[i], &rows[i]), 0);
+
+    _cleanup_(decision_done) Decision second = {.namespaces_change = true};
+    add_baseline(&second, web, rows + 1, 1, NULL, 0);
+    commit_plain(f->store, &second);
+    _cleanup_(told_done) Told all, blue;
+    told_init(&all, 7, EVENT_OPENED, 443, both);
+    Surface *surface = &all.decision.events[0].incident.surface;
+    *surface = (Surface){.whole = true};
+    strcpy(surface->namespace, rows[1].namespace);
+    all.decision.transitions[0].surface = *surface;
+    Commit commit = told_commit(&all);
+    assert_int_equal(store_commit(f->store, &commit), 0);
+    told_init(&blue, 8, EVENT_OPENED, 443, both);
+    strcpy(blue.decision.events[0].incident.surface.namespace, "netns:blue");
+    commit = told_commit(&blue);
+    assert_int_equal(store_commit(f->store, &commit), 0);
+
+    _cleanup_(state_done) State again = {0};
+    assert_int_equal(store_load_state(f->store, &again), 0);
+    assert_false(again.namespaces_learned);
+    assert_int_equal(again.baseline.n, 2);
+    assert_null(endpoints_find(&again.baseline, &rows[1]));
+    assert_int_equal(again.n_incidents, 2);
+    bool whole = again.incidents[0].surface.whole;
+    assert_int_equal(surface_compare(&again.incidents[whole ? 0 : 1].surface, surface), 0);
+    assert_string_equal(again.incidents[whole ? 1 : 0].surface.namespace, "netns:blue");
+    HistoryRow *history = NULL;
+    size_t n = 0;
+    assert_int_equal(history_query(f->store, &(HistoryFilter){.limit = 10}, &history, &n), 0);
+    assert_int_equal(n, 2);
+    assert_true(history[0].transition.has_surface);
+    assert_int_equal(surface_compare(&history[0].transition.surface, surface), 0);
+    history_rows_free(history, n);
+    for (size_t i = 0; i < 3; i++) endpoint_done(&rows[i]);
+}
+
 static void test_self(void **state) {
     Fixture *f = *state;
     _cleanup_(told_done) Told told;
@@ -291,7 +348,7 @@ static void test_snapshot(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {TEST(test_first_start), TEST(test_baseline), TEST(test_incident),
-        TEST(test_self), TEST(test_all_or_nothing), TEST(test_pauses), TEST(test_notifiers), TEST(test_coverage),
+        TEST(test_namespaces), TEST(test_self), TEST(test_all_or_nothing), TEST(test_pauses), TEST(test_notifiers), TEST(test_coverage),
         TEST(test_busy), TEST(test_snapshot)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

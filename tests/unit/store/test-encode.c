@@ -28,6 +28,7 @@ static void test_round_trip(void **state) {
     a.count = 8;
     a.since = NOW;
     strcpy(a.device, "eth 0%");
+    strcpy(b.namespace, "docker:a b\n%\xff=");
     assert_int_equal(endpoints_take(&list, &a), 0);
     assert_int_equal(endpoints_take(&list, &b), 0);
     assert_int_equal(endpoints_take(&list, &c), 0);
