@@ -80,6 +80,10 @@ Owner *owner_unref(Owner *owner) {
     free(owner->exe);
     free(owner->user);
     free(owner->unit_shown);
+    free(owner->slice);
+    free(owner->container);
+    free(owner->container_id);
+    free(owner->package);
     free(owner->exe_shown);
     free(owner->comm);
     free(owner->cmdline);
@@ -91,9 +95,19 @@ static bool text_differs(const char *a, const char *b) {
     return a && b && strcmp(a, b) != 0;
 }
 
+/* Is `unit` a container whose name is not known, and `other` one of that kind? Kinds are two words, units one. */
+static bool is_nameless(const char *unit, const char *other) {
+    size_t n = strlen(unit);
+    return strchr(unit, ' ') && strncmp(unit, other, n) == 0 && other[n] == ' ';
+}
+
+static bool unit_differs(const char *a, const char *b) {
+    return text_differs(a, b) && !is_nameless(a, b) && !is_nameless(b, a);
+}
+
 bool owner_same(const Owner *a, const Owner *b) {
     if (a->uid != UID_UNKNOWN && b->uid != UID_UNKNOWN && a->uid != b->uid) return false;
-    return !text_differs(a->exe, b->exe) && !text_differs(a->unit, b->unit);
+    return !text_differs(a->exe, b->exe) && !unit_differs(a->unit, b->unit);
 }
 
 static int text_compare(const char *a, const char *b) {
@@ -112,7 +126,8 @@ int owner_compare(const Owner *a, const Owner *b) {
 }
 
 bool owner_knows_more(const Owner *a, const Owner *b) {
-    return (!a->exe && b->exe) || (!a->unit && b->unit) || (a->uid == UID_UNKNOWN && b->uid != UID_UNKNOWN);
+    bool unit = b->unit && (!a->unit || is_nameless(a->unit, b->unit));
+    return (!a->exe && b->exe) || unit || (a->uid == UID_UNKNOWN && b->uid != UID_UNKNOWN);
 }
 
 static size_t skip(const char *text, size_t n, size_t from, const char *accepted) {
@@ -145,22 +160,12 @@ char *owner_unit_kind(const char *unit) {
         {"run-", ".service", "run.service", is_run_id},
         {"run-", ".scope", "run.scope", is_run_id},
     };
-    static const char *const containers[] = {"docker-", "libpod-", "cri-containerd-", "crio-", "nerdctl-"};
     size_t length = strlen(unit);
     for (size_t i = 0; i < ELEMENTSOF(transient); i++) {
         size_t p = strlen(transient[i].prefix), s = strlen(transient[i].suffix);
         if (length > p + s && strncmp(unit, transient[i].prefix, p) == 0 &&
             strcmp(unit + length - s, transient[i].suffix) == 0 && transient[i].is_id(unit + p, length - p - s))
             return strdup(transient[i].kind);
-    }
-    for (size_t i = 0; i < ELEMENTSOF(containers); i++) {
-        size_t p = strlen(containers[i]);
-        if (strncmp(unit, containers[i], p) != 0) continue;
-        size_t id = strspn(unit + p, "0123456789abcdef");
-        if (id < 12 || strcmp(unit + p + id, ".scope") != 0) continue;
-        char *kind = strdup(unit);
-        if (kind) strcpy(kind + p - 1, ".scope");
-        return kind;
     }
     return strdup(unit);
 }
@@ -269,6 +274,7 @@ int endpoints_sort(Endpoints *list) {
         }
         last->count += one->count;
         last->v6only = last->v6only && one->v6only;
+        last->owner_pending = last->owner_pending || one->owner_pending;
         for (size_t o = 0; o < one->n_owners; o++) {
             int r = endpoint_add_owner(last, one->owners[o]);
             if (r < 0) {

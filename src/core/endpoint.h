@@ -35,20 +35,28 @@ Address address_plain(const Address *address); /* an IPv4-mapped one as IPv4, an
 #define OWNER_EXE_KERNEL "[kernel]" /* the kernel itself holds the socket (WireGuard, NFS) */
 #define OWNER_UNIT_ACTIVATION "socket activation" /* PID 1 holds it and no socket unit's name is known */
 
-/* Who holds an endpoint. Immutable once shared; reference counted (not thread safe). Strings are raw bytes from the
- * kernel and belong to attackers: escape them on the way out. */
+/* Who holds an endpoint. Immutable once shared, but that `user` and `package` may become known later; reference counted
+ * (not thread safe). Strings are raw bytes from the kernel and belong to attackers: escape them on the way out. */
 typedef struct Owner {
     unsigned references;
     /* compared; NULL and UID_UNKNOWN mean "not known" and never differ */
     char *unit; /* systemd unit; transient names as their kind ("session.scope", "run.service"); activating socket unit where
-                   PID 1 holds the socket */
+                   PID 1 holds the socket; a container that is no unit's ("docker container web", or without its name) */
     char *exe; /* path of the executable without " (deleted)", or OWNER_EXE_KERNEL */
     uid_t uid; /* effective uid of the compared holder */
     /* shown only */
-    char *user; /* name of uid, or its number as text; NULL if uid is unknown */
+    char *user; /* name of uid, or its number as text; NULL if uid is unknown, or its name not yet */
     char *unit_shown; /* the unit's name as it is ("session-3.scope"); NULL where equal to unit */
+    char *slice; /* the innermost slice of the system: "system.slice", "user-1000.slice" is that user's session */
+    bool user_unit; /* unit or container is one of the service manager of the user whose slice it is: his choice of name */
+    char *container; /* kind and, where known, name ("podman container db"); NULL: in none */
+    char *container_id; /* where the kind has ids, else the name again */
     char *exe_shown; /* executable of the process that serves, where it is not the compared one (socket activation) */
-    bool exe_deleted; /* the executable's file is gone or replaced */
+    /* of exe_shown where there is one, else of exe */
+    bool exe_deleted; /* its file is gone */
+    bool exe_replaced; /* another file is at its path by now: an upgrade, and the old program runs on */
+    bool exe_host; /* its path is one of the host's own files, not a container's: `package` may be looked up */
+    char *package; /* of the host's package manager; NULL: none, or not looked up */
     pid_t pid; /* 0: not known */
     char *comm;
     char *cmdline; /* arguments joined by spaces, at most 4 KiB */
@@ -68,7 +76,7 @@ int owner_compare(const Owner *a, const Owner *b);
 /* True if `b` knows a compared field that `a` does not. */
 bool owner_knows_more(const Owner *a, const Owner *b);
 /* Replaces a transient unit name by its kind: session-12.scope -> session.scope, run-u41.service -> run.service,
- * run-r0a1b...scope -> run.scope, docker-<64 hex>.scope -> docker.scope; any other name is copied. Caller frees. */
+ * run-r0a1b...scope -> run.scope; any other name is copied. Caller frees. */
 char *owner_unit_kind(const char *unit);
 
 /* The name of a network namespace: "" is the host's. Of another one it is what stays the same when its container or unit is
@@ -83,6 +91,7 @@ typedef struct Endpoint {
     uint16_t port; /* host order */
     Address address;
     bool v6only; /* only meaningful for IPv6 */
+    bool owner_pending; /* its owner, or the owner's name, is still being looked up; for some seconds at most */
     char device[IFNAMSIZ]; /* bound device (SO_BINDTODEVICE), "" for none */
     unsigned count; /* sockets with this key (SO_REUSEPORT) */
     Owner **owners; /* distinct by owner_compare, sorted; none: nobody known */

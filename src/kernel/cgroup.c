@@ -10,7 +10,10 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "kernel/procfs.h"
+
 #define HANDLE_TYPE_KERNFS 0xfe /* FILEID_KERNFS: the handle is the 64 bit id */
+#define CGROUP_FILE_MAX (PATH_MAX + 4096)
 #define WALK_DIRECTORIES_MAX 16384u
 #define WALK_DEPTH_MAX 24u
 
@@ -18,66 +21,9 @@ struct Cgroups {
     int root;    /* of the v2 tree, -1: there is none */
     bool kernel; /* it is cgroup2, not a tree of a test */
     uint64_t root_id;
+    char init[CGROUP_FILE_MAX]; /* PID 1's /proc/PID/cgroup */
+    size_t init_length;
 };
-
-static bool ends_with(const char *text, size_t length, const char *end) {
-    size_t n = strlen(end);
-    return length > n && memcmp(text + length - n, end, n) == 0;
-}
-
-int cgroup_unit_of_path(const char *path, size_t length, char **ret) {
-    const char *end = path + length;
-    while (end > path) {
-        const char *slash = memrchr(path, '/', (size_t)(end - path));
-        const char *name = slash ? slash + 1 : path;
-        size_t n = (size_t)(end - name);
-        if (ends_with(name, n, ".service") || ends_with(name, n, ".socket") || ends_with(name, n, ".scope")) {
-            if (name[0] == '_') {
-                name++;
-                n--;
-            }
-            if (memchr(name, '\0', n)) break; /* no name of the kernel's */
-            char *unit = strndup(name, n);
-            if (!unit) return -ENOMEM;
-            *ret = unit;
-            return 0;
-        }
-        end = slash ? slash : path;
-    }
-    *ret = NULL;
-    return 0;
-}
-
-int cgroup_parse(const char *bytes, size_t length, char **ret) {
-    const char *at = bytes, *end = bytes + length;
-    _cleanup_free_ char *named = NULL;
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *line_end = newline ? newline : end;
-        size_t n = (size_t)(line_end - at);
-        static const char unified[] = "0::/", systemd[] = ":name=systemd:/";
-        char *unit = NULL;
-        if (n >= sizeof(unified) - 1 && memcmp(at, unified, sizeof(unified) - 1) == 0) {
-            int r = cgroup_unit_of_path(at + 3, n - 3, &unit);
-            if (r < 0) return r;
-            if (unit) {
-                *ret = unit;
-                return 0;
-            }
-        } else if (!named) {
-            const char *colon = memchr(at, ':', n);
-            size_t skip = colon ? (size_t)(colon - at) : n;
-            if (n - skip >= sizeof(systemd) - 1 && memcmp(at + skip, systemd, sizeof(systemd) - 1) == 0) {
-                size_t offset = skip + sizeof(systemd) - 2;
-                int r = cgroup_unit_of_path(at + offset, n - offset, &named);
-                if (r < 0) return r;
-            }
-        }
-        at = newline ? newline + 1 : end;
-    }
-    *ret = TAKE_PTR(named);
-    return 0;
-}
 
 /* v2 itself, or where a hybrid set-up has it. */
 static int open_tree(const char *root, bool *ret_kernel) {
@@ -103,6 +49,10 @@ int cgroups_new(const KernelRoots *roots, Cgroups **ret) {
     c->root = open_tree(roots->cgroup, &c->kernel);
     struct stat st;
     if (c->root >= 0 && fstat(c->root, &st) == 0) c->root_id = st.st_ino;
+    _cleanup_close_ int process = -1;
+    if (procfs_open_process(roots, 1, &process) >= 0 &&
+        procfs_read(process, "cgroup", c->init, sizeof(c->init), &c->init_length) < 0)
+        c->init_length = 0;
     *ret = c;
     return 0;
 }
@@ -180,18 +130,25 @@ static ssize_t path_of(int fd, char *buffer, size_t size) {
     return n < 0 ? -errno : n;
 }
 
-int cgroups_unit(const Cgroups *cgroups, uint64_t id, char **ret) {
+int cgroups_parse(const Cgroups *cgroups, const char *bytes, size_t length, Place *ret) {
+    return place_parse(bytes, length, cgroups->init, cgroups->init_length, ret);
+}
+
+int cgroups_place(const Cgroups *cgroups, uint64_t id, Place *ret) {
+    static const char unified[] = "0::";
     _cleanup_close_ int fd = -1;
     int r = open_cgroup(cgroups, id, &fd);
     if (r < 0) return r;
-    char path[PATH_MAX], root[PATH_MAX];
+    char path[PATH_MAX], root[PATH_MAX], line[sizeof(unified) + PATH_MAX];
     ssize_t n = path_of(fd, path, sizeof(path));
     if (n < 0) return (int)n;
     ssize_t root_n = path_of(cgroups->root, root, sizeof(root));
     if (root_n < 0) return (int)root_n;
     /* The place of the mount says nothing about units. */
-    size_t skip = n >= root_n && memcmp(path, root, (size_t)root_n) == 0 ? (size_t)root_n : 0;
-    return cgroup_unit_of_path(path + skip, (size_t)n - skip, ret);
+    size_t skip = n >= root_n && memcmp(path, root, (size_t)root_n) == 0 ? (size_t)root_n : 0, rest = (size_t)n - skip;
+    memcpy(line, unified, sizeof(unified) - 1);
+    memcpy(line + sizeof(unified) - 1, path + skip, rest);
+    return cgroups_parse(cgroups, line, sizeof(unified) - 1 + rest, ret);
 }
 
 int cgroups_processes(const Cgroups *cgroups, uint64_t id, size_t max, pid_t **ret, size_t *ret_n) {

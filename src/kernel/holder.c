@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "kernel/identity.h"
@@ -22,10 +22,12 @@ struct Holders {
     unsigned watched, watched_max;
     Holder **items; /* by pid, then start */
     size_t n, allocated;
-    Users users;
+    unsigned unnamed; /* holders whose user's name is not known, or more */
+    char passwd[PATH_MAX];
+    IdentitySources sources;
 };
 
-int holders_new(const KernelRoots *roots, Holders **ret) {
+int holders_new(const KernelRoots *roots, const Cgroups *cgroups, int64_t patience, Holders **ret) {
     _cleanup_(holders_freep) Holders *h = calloc(1, sizeof(*h));
     if (!h) return -ENOMEM;
     h->roots = *roots;
@@ -36,6 +38,10 @@ int holders_new(const KernelRoots *roots, Holders **ret) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         h->watched_max = limit.rlim_cur / 2 > WATCHED_MAX ? WATCHED_MAX : (unsigned)(limit.rlim_cur / 2);
+    h->sources = (IdentitySources){.files = roots->files, .cgroups = cgroups};
+    bool named = roots->files && snprintf(h->passwd, sizeof(h->passwd), "%s/etc/passwd", roots->files) < PATH_MAX;
+    int r = users_new(named ? h->passwd : NULL, patience, &h->sources.users);
+    if (r < 0) return r;
     *ret = TAKE_PTR(h);
     return 0;
 }
@@ -43,14 +49,10 @@ int holders_new(const KernelRoots *roots, Holders **ret) {
 Holders *holders_free(Holders *holders) {
     if (!holders) return NULL;
     if (holders->epoll >= 0) close(holders->epoll);
-    users_done(&holders->users);
+    users_free(holders->sources.users);
     free(holders->items);
     free(holders);
     return NULL;
-}
-
-const char *holders_user(Holders *holders, uid_t uid) {
-    return users_name(&holders->users, uid);
 }
 
 static void free_holder(Holder *holder) {
@@ -72,6 +74,10 @@ static size_t lower_bound(const Holders *holders, pid_t pid, uint64_t started) {
             high = middle;
     }
     return low;
+}
+
+static bool is_unnamed(const Holder *holder) {
+    return holder->owner && !holder->owner->user && holder->owner->uid != UID_UNKNOWN;
 }
 
 static void watch(Holders *holders, int process, Holder *holder) {
@@ -111,12 +117,13 @@ int holders_get(Holders *holders, pid_t pid, uint64_t started, Holder **ret) {
     holder->pid = pid;
     holder->pidfd = -1;
     holder->references = 1;
-    r = identity_read(&holders->users, process, holder);
+    r = identity_read(&holders->sources, process, holder);
     if (r >= 0 && holder->started != started) r = -ESRCH;
     if (r < 0) {
         free_holder(holder);
         return r;
     }
+    holders->unnamed += is_unnamed(holder);
     watch(holders, process, holder);
     memmove(holders->items + at + 1, holders->items + at, (holders->n - at) * sizeof(*holders->items));
     holders->items[at] = holder;
@@ -166,24 +173,35 @@ int holders_poll(Holders *holders) {
     return gone;
 }
 
+/* Is `process` the directory of this holder, and not of one that got its number? The directory was opened by number:
+ * if the holder had not ended by now, the number was its own. */
+static int verify(const Holder *holder, int process) {
+    if (holder->pidfd >= 0) {
+        struct pollfd ended = {.fd = holder->pidfd, .events = POLLIN};
+        int r = poll(&ended, 1, 0);
+        return r < 0 ? -errno : r > 0 ? -ESRCH : 0;
+    }
+    ProcStat stat;
+    int r = procfs_read_stat(process, &stat);
+    if (r < 0) return r;
+    return stat.started == holder->started ? 0 : -ESRCH;
+}
+
 static int check(Holders *holders, Holder *holder, bool thorough) {
     _cleanup_close_ int process = -1;
     struct stat directory;
     int r = procfs_open_process(&holders->roots, holder->pid, &process);
     if (r < 0) return r;
+    r = verify(holder, process);
+    if (r < 0) return r;
     if (fstat(process, &directory) < 0) return errno == ENOENT ? -ESRCH : -errno;
-    if (holder->pidfd < 0) {
-        ProcStat stat;
-        r = procfs_read_stat(process, &stat);
-        if (r < 0) return r;
-        if (stat.started != holder->started) return -ESRCH;
-    }
     bool changed = false;
     r = identity_changed(holder, process, &directory, thorough, &changed);
     if (r < 0) return r;
     if (!changed) return 0;
     uint64_t started = holder->started;
-    r = identity_read(&holders->users, process, holder);
+    r = identity_read(&holders->sources, process, holder);
+    if (r >= 0) holders->unnamed += is_unnamed(holder);
     if (r >= 0 && holder->started != started) {
         holder->started = started; /* the order of the list */
         return -ESRCH;
@@ -204,12 +222,37 @@ int holders_check(Holders *holders, Holder *holder, uint64_t round, bool thoroug
 }
 
 bool holders_has(const Holders *holders, const Holder *holder, int fd, uint32_t inode) {
-    char path[PATH_MAX], link[64], wanted[64];
-    int n = snprintf(path, sizeof(path), "%s/%d/fd/%d", holders->roots.proc, (int)holder->pid, fd);
-    if (n < 0 || (size_t)n >= sizeof(path)) return false;
-    ssize_t length = readlink(path, link, sizeof(link));
-    n = snprintf(wanted, sizeof(wanted), "socket:[%u]", inode);
-    return length == n && memcmp(link, wanted, (size_t)n) == 0;
+    _cleanup_close_ int process = -1;
+    char name[32], link[64], wanted[64];
+    if (procfs_open_process(&holders->roots, holder->pid, &process) < 0) return false;
+    snprintf(name, sizeof(name), "fd/%d", fd);
+    ssize_t length = readlinkat(process, name, link, sizeof(link));
+    int n = snprintf(wanted, sizeof(wanted), "socket:[%u]", inode);
+    return length == n && memcmp(link, wanted, (size_t)n) == 0 && verify(holder, process) == 0;
+}
+
+int holders_name_users(Holders *holders) {
+    if (holders->unnamed == 0) return 0;
+    holders->unnamed = 0;
+    for (size_t i = 0; i < holders->n; i++) {
+        const Holder *holder = holders->items[i];
+        const char *name = NULL;
+        if (!is_unnamed(holder)) continue;
+        int r = users_name(holders->sources.users, holder->owner->uid, &name);
+        if (r >= 0 && name && !(holder->owner->user = strdup(name))) r = -ENOMEM;
+        if (r < 0 || !name) holders->unnamed++;
+        if (r < 0) return r;
+    }
+    return 0;
+}
+
+size_t holders_pids(const Holders *holders, pid_t *pids, size_t max) {
+    size_t n = 0;
+    for (size_t i = holders->n; i > 0 && n < max; i--) {
+        const Holder *holder = holders->items[i - 1];
+        if (!holder->gone && (n == 0 || pids[n - 1] != holder->pid)) pids[n++] = holder->pid;
+    }
+    return n;
 }
 
 size_t holders_count(const Holders *holders) {

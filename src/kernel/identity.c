@@ -2,86 +2,65 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pwd.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "kernel/cgroup.h"
+#include "core/text.h"
+#include "kernel/container.h"
 #include "kernel/procfs.h"
+#include "kernel/program.h"
 
-#define USERS_MAX 1024u
 #define READ_ATTEMPTS 3u
-#define PASSWD_BUFFER_MAX (1u << 20)
 
-struct User {
-    uid_t uid;
-    char *name;
-};
-
-void users_done(Users *cache) {
-    for (size_t i = 0; i < cache->n; i++) free(cache->items[i].name);
-    free(cache->items);
-    *cache = (Users){0};
+/* The bytes of its cgroup file, as a number to compare; 0: not readable. */
+static uint64_t hash_of(const char *bytes, size_t length) {
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (size_t i = 0; i < length; i++) hash = (hash ^ (unsigned char)bytes[i]) * UINT64_C(1099511628211);
+    return hash;
 }
 
-const char *users_name(Users *cache, uid_t uid) {
-    for (size_t i = 0; i < cache->n; i++)
-        if (cache->items[i].uid == uid) return cache->items[i].name;
-    char number[16];
-    snprintf(number, sizeof(number), "%u", (unsigned)uid);
-    _cleanup_free_ char *name = NULL;
-    _cleanup_free_ char *buffer = NULL;
-    for (size_t size = 1024; size <= PASSWD_BUFFER_MAX; size *= 4) {
-        struct passwd entry, *found = NULL;
-        char *more = realloc(buffer, size);
-        if (!more) return NULL;
-        buffer = more;
-        int r = getpwuid_r(uid, &entry, buffer, size, &found);
-        if (r == ERANGE) continue;
-        if (r == 0 && found && found->pw_name && *found->pw_name) name = strdup(found->pw_name);
-        break;
-    }
-    if (!name) name = strdup(number);
-    if (!name) return NULL;
-    if (cache->n == USERS_MAX) { /* user namespaces make many uids: start over */
-        for (size_t i = 0; i < cache->n; i++) free(cache->items[i].name);
-        cache->n = 0;
-    }
-    struct User *items = realloc(cache->items, (cache->n + 1) * sizeof(*items));
-    if (!items) return NULL;
-    cache->items = items;
-    items[cache->n] = (struct User){.uid = uid, .name = TAKE_PTR(name)};
-    return items[cache->n++].name;
+static int copy(const char *text, char **ret) {
+    if (text && !(*ret = strdup(text))) return -ENOMEM;
+    return 0;
 }
 
-/* Cuts " (deleted)" where the kernel put it, which is not where a file is really called so. */
-static void strip_deleted(int process, char *exe, bool *ret_deleted) {
-    static const char mark[] = " (deleted)";
-    size_t n = strlen(exe), m = sizeof(mark) - 1;
-    *ret_deleted = false;
-    if (n <= m || strcmp(exe + n - m, mark) != 0) return;
-    struct stat running, named;
-    char path[PATH_MAX + 32];
-    if (fstatat(process, "exe", &running, 0) == 0 && running.st_nlink > 0) {
-        snprintf(path, sizeof(path), "root%s", exe);
-        if (fstatat(process, path, &named, 0) == 0 && named.st_dev == running.st_dev && named.st_ino == running.st_ino)
-            return;
+int identity_place(const char *files, Place *place, Owner *owner) {
+    if (place->container != CONTAINER_NONE) {
+        const char *kind = container_kind(place->container);
+        _cleanup_free_ char *name = NULL;
+        int r = container_name(files, place, &name);
+        if (r < 0) return r;
+        owner->container = name ? text_printf("%s %s", kind, name) : strdup(kind);
+        owner->container_id = TAKE_PTR(place->id);
+        if (!owner->container) return -ENOMEM;
     }
-    exe[n - m] = '\0';
-    *ret_deleted = true;
+    owner->slice = TAKE_PTR(place->slice);
+    owner->user_unit = place->user_unit;
+    if (!place->unit) return copy(owner->container, &owner->unit);
+    owner->unit = owner_unit_kind(place->unit);
+    if (!owner->unit) return -ENOMEM;
+    if (strcmp(owner->unit, place->unit) != 0) owner->unit_shown = TAKE_PTR(place->unit);
+    return 0;
 }
 
-static int read_unit(int process, Owner *owner) {
+static int read_place(const IdentitySources *sources, int process, Owner *owner, uint64_t *ret_hash) {
     char buffer[PATH_MAX + 4096];
     size_t length;
+    _cleanup_(place_done) Place place = {0};
+    *ret_hash = 0;
     int r = procfs_read(process, "cgroup", buffer, sizeof(buffer), &length);
     if (r < 0) return r == -ESRCH ? r : 0; /* unit unknown */
-    _cleanup_free_ char *unit = NULL;
-    r = cgroup_parse(buffer, length, &unit);
-    if (r < 0 || !unit) return r;
-    owner->unit = owner_unit_kind(unit);
-    if (!owner->unit) return -ENOMEM;
-    if (strcmp(owner->unit, unit) != 0) owner->unit_shown = TAKE_PTR(unit);
+    *ret_hash = hash_of(buffer, length);
+    r = cgroups_parse(sources->cgroups, buffer, length, &place);
+    return r < 0 ? r : identity_place(sources->files, &place, owner);
+}
+
+static int read_program(const IdentitySources *sources, int process, const char *link, Owner *owner) {
+    owner->exe = strdup(link);
+    if (!owner->exe) return -ENOMEM;
+    ProgramFile file = program_examine(process, owner->exe);
+    owner->exe_deleted = file == PROGRAM_DELETED;
+    owner->exe_replaced = file == PROGRAM_REPLACED;
+    owner->exe_host = program_is_host(process, owner->exe, file, sources->files);
     return 0;
 }
 
@@ -98,7 +77,7 @@ static int read_exe(int process, char **ret) {
 }
 
 /* Everything about a process through its directory. -EAGAIN: it executed another program meanwhile. */
-static int read_once(Users *users, int process, Holder *into) {
+static int read_once(const IdentitySources *sources, int process, Holder *into) {
     _cleanup_(owner_unrefp) Owner *owner = owner_new();
     _cleanup_free_ char *link = NULL, *link_after = NULL;
     ProcStat stat, stat_after;
@@ -111,19 +90,18 @@ static int read_once(Users *users, int process, Holder *into) {
     r = procfs_read_uid(process, &owner->uid);
     if (r == -ESRCH) return r;
     if (r < 0) owner->uid = UID_UNKNOWN;
-    r = read_unit(process, owner);
+    uint64_t cgroup;
+    r = read_place(sources, process, owner, &cgroup);
     if (r < 0) return r;
     r = procfs_read_cmdline(process, &owner->cmdline);
     if (r == -ESRCH || r == -ENOMEM) return r;
-    if (link) {
-        owner->exe = strdup(link);
-        if (!owner->exe) return -ENOMEM;
-        strip_deleted(process, owner->exe, &owner->exe_deleted);
-    }
+    if (link) r = read_program(sources, process, link, owner);
+    if (r == -ENOMEM) return r;
     if (owner->uid != UID_UNKNOWN) {
-        const char *user = users_name(users, owner->uid);
-        owner->user = user ? strdup(user) : NULL;
-        if (!owner->user) return -ENOMEM;
+        const char *user = NULL;
+        r = users_name(sources->users, owner->uid, &user);
+        if (r >= 0) r = copy(user, &owner->user);
+        if (r < 0) return r;
     }
     /* What was read before an execve(2) and after it must not be mixed. */
     r = read_exe(process, &link_after);
@@ -138,6 +116,7 @@ static int read_once(Users *users, int process, Holder *into) {
 
     into->started = stat.started;
     into->directory_uid = directory.st_uid;
+    into->cgroup = cgroup;
     into->init = into->pid == 1 &&
                  (strcmp(stat.comm, "systemd") == 0 || (owner->exe && strcmp(basename(owner->exe), "systemd") == 0));
     free(into->exe_link);
@@ -147,23 +126,30 @@ static int read_once(Users *users, int process, Holder *into) {
     return 0;
 }
 
-int identity_read(Users *users, int process, Holder *into) {
+int identity_read(const IdentitySources *sources, int process, Holder *into) {
     int r = -EAGAIN;
-    for (unsigned i = 0; r == -EAGAIN && i < READ_ATTEMPTS; i++) r = read_once(users, process, into);
+    for (unsigned i = 0; r == -EAGAIN && i < READ_ATTEMPTS; i++) r = read_once(sources, process, into);
     return r;
+}
+
+/* A file that is gone may be followed by another at its path; the link says the same of both. */
+static bool file_changed(const Holder *holder, int process, char *link) {
+    if (!link || !holder->owner->exe_deleted) return false;
+    return program_examine(process, link) != PROGRAM_DELETED;
 }
 
 int identity_changed(const Holder *holder, int process, const struct stat *directory, bool thorough, bool *ret) {
     _cleanup_free_ char *link = NULL;
     int r = read_exe(process, &link);
     if (r < 0) return r;
-    bool changed = directory->st_uid != holder->directory_uid || !same_text(link, holder->exe_link);
+    bool changed = directory->st_uid != holder->directory_uid || !same_text(link, holder->exe_link) ||
+                   file_changed(holder, process, link);
     if (!changed && thorough) {
-        _cleanup_(owner_unrefp) Owner *now = owner_new();
-        if (!now) return -ENOMEM;
-        r = read_unit(process, now);
-        if (r < 0) return r;
-        changed = !same_text(now->unit, holder->owner->unit) || !same_text(now->unit_shown, holder->owner->unit_shown);
+        char buffer[PATH_MAX + 4096];
+        size_t length;
+        r = procfs_read(process, "cgroup", buffer, sizeof(buffer), &length);
+        if (r == -ESRCH || r == -ENOMEM) return r;
+        changed = (r < 0 ? 0 : hash_of(buffer, length)) != holder->cgroup;
     }
     *ret = changed;
     return 0;

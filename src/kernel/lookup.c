@@ -2,6 +2,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "kernel/identity.h"
 #include "kernel/owners_internal.h"
 #include "kernel/scan.h"
 
@@ -9,9 +10,9 @@
 #define YOUNG (20 * USEC_PER_SEC)
 #define BACKOFF_FIRST USEC_PER_SEC
 #define BACKOFF_MAX (600 * USEC_PER_SEC)
-/* Looks into procfs take at most a tenth of the time. */
-#define SCAN_PAUSE_FACTOR 9
-#define KERNEL_SCANS 2u
+/* Looks into all processes take at most a tenth of the time, and the others too. */
+#define PAUSE_FACTOR 9
+#define HINTS_MAX 256u
 
 static char *copy(const char *text, bool *failed) {
     char *result = text ? strdup(text) : NULL;
@@ -19,13 +20,11 @@ static char *copy(const char *text, bool *failed) {
     return result;
 }
 
-/* The unit of the socket's cgroup, NULL: none to be known. 0 or -ENOMEM. */
-static int socket_unit(const Owners *o, const Entry *e, char **ret) {
-    char *unit = NULL;
-    int r = cgroups_unit(o->cgroups, e->cgroup, &unit);
-    if (r == -ENOMEM) return r;
-    *ret = r < 0 ? NULL : unit;
-    return 0;
+/* The place of the socket's cgroup; empty: none to be known. 0 or -ENOMEM. */
+static int socket_place(const Owners *o, const Entry *e, Place *ret) {
+    int r = cgroups_place(o->cgroups, e->cgroup, ret);
+    if (r < 0 && r != -ENOMEM) *ret = (Place){0};
+    return r == -ENOMEM ? r : 0;
 }
 
 static bool has_suffix(const char *text, const char *suffix) {
@@ -37,13 +36,14 @@ static bool has_suffix(const char *text, const char *suffix) {
 static int make_activated(Owners *o, Entry *e) {
     const Owner *init = e->holder->owner, *shown = e->shown ? e->shown->owner : init;
     _cleanup_(owner_unrefp) Owner *own = owner_new();
-    _cleanup_free_ char *unit = NULL;
+    _cleanup_(place_done) Place place = {0};
     if (!own) return -ENOMEM;
-    int r = socket_unit(o, e, &unit);
+    int r = socket_place(o, e, &place);
     if (r < 0) return r;
     bool failed = false;
-    if (unit && has_suffix(unit, ".socket"))
-        own->unit = TAKE_PTR(unit);
+    own->slice = TAKE_PTR(place.slice);
+    if (place.unit && has_suffix(place.unit, ".socket"))
+        own->unit = TAKE_PTR(place.unit);
     else
         own->unit = copy(OWNER_UNIT_ACTIVATION, &failed);
     own->exe = copy(init->exe, &failed);
@@ -51,6 +51,8 @@ static int make_activated(Owners *o, Entry *e) {
     own->user = copy(init->user, &failed);
     if (e->shown) own->exe_shown = copy(shown->exe, &failed);
     own->exe_deleted = shown->exe_deleted;
+    own->exe_replaced = shown->exe_replaced;
+    own->exe_host = shown->exe_host;
     own->pid = shown->pid;
     own->comm = copy(shown->comm, &failed);
     own->cmdline = copy(shown->cmdline, &failed);
@@ -66,13 +68,18 @@ static int make_activated(Owners *o, Entry *e) {
 /* Where holders cannot be seen the unit of the socket's cgroup is all there is. */
 static int make_unit_only(Owners *o, Entry *e) {
     _cleanup_(owner_unrefp) Owner *own = owner_new();
-    _cleanup_free_ char *unit = NULL;
+    _cleanup_(place_done) Place place = {0};
     if (!own) return -ENOMEM;
-    int r = socket_unit(o, e, &unit);
-    if (r < 0 || !unit) return r;
-    own->unit = strcmp(unit, "init.scope") == 0 ? strdup(OWNER_UNIT_ACTIVATION) : owner_unit_kind(unit);
-    if (!own->unit) return -ENOMEM;
-    if (strcmp(own->unit, OWNER_UNIT_ACTIVATION) != 0 && strcmp(own->unit, unit) != 0) own->unit_shown = TAKE_PTR(unit);
+    int r = socket_place(o, e, &place);
+    bool manager = place.unit && !place.user_unit && strcmp(place.unit, "init.scope") == 0;
+    if (r >= 0) r = identity_place(o->roots.files, &place, own);
+    if (r < 0 || !own->unit) return r;
+    if (manager) {
+        char *activation = strdup(OWNER_UNIT_ACTIVATION);
+        if (!activation) return -ENOMEM;
+        free(own->unit);
+        own->unit = activation;
+    }
     owners_forget_own(e);
     e->own = TAKE_PTR(own);
     return 0;
@@ -97,10 +104,12 @@ static void back_off(Entry *e, int64_t now) {
 
 static int not_found(Owners *o, Entry *e, const ScanReport *report, int64_t now) {
     if (!report->full) {
-        e->next = o->scan_allowed;
+        /* A fresh one may be found near in the next round already. */
+        e->next = e->fresh ? now : o->scan_allowed;
         return 0;
     }
     e->searched = true;
+    e->fresh = false;
     e->complete_scans = report->complete ? (uint8_t)(e->complete_scans + (e->complete_scans < KERNEL_SCANS)) : 0;
     back_off(e, now);
     if (o->privileged) {
@@ -113,21 +122,26 @@ static int not_found(Owners *o, Entry *e, const ScanReport *report, int64_t now)
 
 /* Turns the processes that were found into the owner. 0, -ESRCH if they ended meanwhile, -ENOMEM ... */
 static int take_found(Owners *o, Entry *e, const Wanted *w, int64_t now) {
-    _cleanup_free_ char *unit = NULL;
+    _cleanup_(place_done) Place place = {0};
     Holder *holder = NULL, *shown = NULL;
     const Held *held = w->oldest.pid > 0 ? &w->oldest : &w->init;
     int fd = held->fd, shown_fd = -1, r = holders_get(o->holders, held->pid, held->started, &holder);
+    if (r >= 0 && !holders_has(o->holders, holder, fd, e->inode)) {
+        /* It has given the socket away, or another process has its pid: nothing is certain. */
+        holders_release(o->holders, holder);
+        r = -ESRCH;
+    }
     if (r < 0) return r;
     if (w->init.pid > 0 && held != &w->init) {
         Holder *init = NULL;
         r = holders_get(o->holders, w->init.pid, w->init.started, &init);
-        if (r >= 0) r = socket_unit(o, e, &unit);
+        if (r >= 0) r = socket_place(o, e, &place);
         if (r < 0) {
             holders_release(o->holders, init);
             holders_release(o->holders, holder);
             return r;
         }
-        if (init->init && unit && has_suffix(unit, ".service"))
+        if (init->init && place.unit && has_suffix(place.unit, ".service"))
             holders_release(
                 o->holders, init); /* it only keeps a service's socket over restarts (FileDescriptorStore) */
         else {
@@ -147,6 +161,8 @@ static int take_found(Owners *o, Entry *e, const Wanted *w, int64_t now) {
     e->shown_fd = shown_fd;
     e->searched = true;
     e->complete_scans = 0;
+    e->fresh = false;
+    e->found = now;
     e->young_until = now + YOUNG;
     if (holder->init && !shown)
         back_off(e, now);
@@ -169,6 +185,29 @@ static bool wants_lookup(const Owners *o, const Entry *e, int64_t now) {
     return now >= e->next;
 }
 
+static int scan(Owners *o, Wanted *wanted, size_t n, int64_t now, ScanReport *ret) {
+    pid_t hints[HINTS_MAX];
+    ScanOptions options = {
+        .deep = o->options.resolve_all || now >= o->scan_allowed,
+        .hints = hints,
+        .n_hints = holders_pids(o->holders, hints, HINTS_MAX),
+    };
+    int64_t start = monotonic();
+    int r = scan_holders(&o->roots, o->cgroups, &options, wanted, n, ret);
+    if (r < 0) return r;
+    /* Deep and other looks are held apart: what is new is mostly found near, and need not wait for a deep one's pause.
+     */
+    int64_t allowed = now + (monotonic() - start) * PAUSE_FACTOR;
+    if (ret->deep)
+        o->scan_allowed = allowed;
+    else
+        o->look_allowed = allowed;
+    o->scans++;
+    o->full_scans += ret->full;
+    if (ret->full) o->denied = ret->denied > 0;
+    return 0;
+}
+
 int owners_look_up(Owners *o, int64_t now) {
     size_t n = 0;
     for (size_t i = 0; i < o->n; i++) n += wants_lookup(o, &o->items[i], now);
@@ -179,21 +218,15 @@ int owners_look_up(Owners *o, int64_t now) {
     for (size_t i = 0; i < o->n; i++) {
         const Entry *e = &o->items[i];
         if (!wants_lookup(o, e, now)) continue;
-        wanted[n++] =
-            (Wanted){.inode = e->inode, .cgroup = e->cgroup, .tag = i, .others = e->holder != NULL || e->failures == 0};
+        wanted[n++] = (Wanted){.inode = e->inode,
+            .cgroup = e->cgroup,
+            .tag = i,
+            .others = e->holder != NULL || e->failures == 0,
+            .fresh = e->fresh};
     }
     ScanReport report;
-    bool full = o->options.resolve_all || now >= o->scan_allowed;
-    int64_t start = monotonic();
-    int r = scan_holders(&o->roots, o->cgroups, wanted, n, full, &report);
+    int r = scan(o, wanted, n, now, &report);
     if (r < 0) return r;
-    o->scans++;
-    o->full_scans += report.full;
-    o->look_allowed = now + (monotonic() - start) * SCAN_PAUSE_FACTOR;
-    if (report.full) {
-        o->scan_allowed = o->look_allowed;
-        o->denied = report.denied > 0;
-    }
     for (size_t i = 0; i < n; i++) {
         Entry *e = &o->items[wanted[i].tag];
         bool somebody = wanted[i].init.pid > 0 || wanted[i].oldest.pid > 0;

@@ -7,6 +7,11 @@
 
 /* A dump may miss a socket that is there: its owner is kept so long. */
 #define ABSENT_ROUNDS 5u
+/* How long a name is worth waiting for, and how long an update may itself wait for one, the single one of resolve_all.
+ */
+#define NAME_PENDING (3 * USEC_PER_SEC)
+#define NAME_PATIENCE (20 * 1000)
+#define NAME_PATIENCE_ALL (2 * USEC_PER_SEC)
 /* Of processes: programs drop privileges, execute and move cgroup soon after they bind. */
 #define YOUNG_CHECKS 16u
 #define DESCRIPTOR_CHECKS 4u
@@ -38,8 +43,9 @@ int owners_new(const KernelRoots *roots, const OwnersOptions *options, Owners **
     o->kernel->user = strdup("root");
     o->kernel->uid = 0;
     if (!o->kernel->exe || !o->kernel->user) return -ENOMEM;
-    int r = holders_new(roots, &o->holders);
-    if (r >= 0) r = cgroups_new(roots, &o->cgroups);
+    int r = cgroups_new(roots, &o->cgroups);
+    int64_t patience = options->resolve_all ? NAME_PATIENCE_ALL : NAME_PATIENCE;
+    if (r >= 0) r = holders_new(roots, o->cgroups, patience, &o->holders);
     if (r < 0) return r;
     *ret = TAKE_PTR(o);
     return 0;
@@ -99,6 +105,7 @@ static int append(Owners *o, const SockRow *row, int64_t now, bool ephemeral) {
         .first_seen = now,
         .next = now,
         .patient = ephemeral && table_protocol(row->table) != PROTOCOL_TCP,
+        .fresh = o->round > 1 && !o->options.resolve_all,
     };
     return 0;
 }
@@ -211,9 +218,11 @@ static int check_known(Owners *o, int64_t now) {
 
 int owners_update(Owners *owners, const SockRows *rows, int64_t now, uint16_t first, uint16_t last) {
     owners->round++;
+    owners->now = now;
     int r = track(owners, rows, now, first, last);
     if (r >= 0) r = check_known(owners, now);
     if (r >= 0) r = owners_look_up(owners, now);
+    if (r >= 0) r = holders_name_users(owners->holders);
     if (r >= 0) r = owners_refresh_activated(owners);
     if (r < 0) return r;
     owners->missing = 0;
@@ -228,6 +237,19 @@ Owner *owners_of(const Owners *owners, const SockRow *row) {
     const Entry *e = find(owners, owners->n, row->cookie);
     if (!e) return NULL;
     return e->own ? e->own : e->holder ? e->holder->owner : NULL;
+}
+
+bool owners_pending(const Owners *owners, const SockRow *row) {
+    const Entry *e = find(owners, owners->n, row->cookie);
+    if (!e || e->seen != owners->round) return false;
+    if (e->holder) {
+        const Owner *owner = e->holder->owner;
+        return owner->uid != UID_UNKNOWN && !owner->user && owners->now - e->found < NAME_PENDING;
+    }
+    if (e->own || e->inode == 0 || e->patient || owners->now - e->first_seen >= OWNERS_PENDING_MAX) return false;
+    bool perhaps_kernel =
+        owners->privileged && e->uid == 0 && e->complete_scans > 0 && e->complete_scans < KERNEL_SCANS;
+    return !e->searched || perhaps_kernel;
 }
 
 unsigned owners_missing(const Owners *owners) {

@@ -24,6 +24,10 @@ int owners_update(Owners *owners, const SockRows *rows, int64_t now, uint16_t fi
 
 /* The owner of a socket of the last update, NULL: not known (yet). Borrowed: valid until the next update. */
 Owner *owners_of(const Owners *owners, const SockRow *row);
+/* True while that owner, or its user's name, may still be found: for at most OWNERS_PENDING_MAX after the socket came.
+ */
+#define OWNERS_PENDING_MAX (10 * INT64_C(1000000))
+bool owners_pending(const Owners *owners, const SockRow *row);
 /* Sockets of the last update whose owner was looked for and not found. */
 unsigned owners_missing(const Owners *owners);
 /* True if another update now could show that a socket is the kernel's: that takes two complete scans. */

@@ -6,6 +6,8 @@
 #include "kernel/holder.h"
 #include "kernel/owners.h"
 
+#define KERNEL_SCANS 2u /* complete, and without a holder: then it is the kernel's */
+
 typedef struct Entry {
     uint64_t cookie, cgroup;
     uint64_t seen; /* round */
@@ -15,7 +17,9 @@ typedef struct Entry {
     unsigned failures;
     uint8_t complete_scans; /* in a row, that found nobody */
     bool searched;
-    bool patient; /* UDP on an ephemeral port */
+    bool patient;  /* UDP on an ephemeral port */
+    bool fresh;    /* it came after the first round, and its holder was not found yet */
+    int64_t found; /* when the holder was */
     int fd;
     Holder *holder; /* the compared one, NULL: not known */
     Holder *shown;  /* where `holder` is the service manager: who serves */
@@ -36,6 +40,7 @@ struct Owners {
     size_t n, allocated;
     size_t young_cursor, descriptor_cursor;
     uint64_t round;
+    int64_t now;                        /* of the last update */
     int64_t look_allowed, scan_allowed; /* into near processes, into all */
     bool denied;                        /* the last full scan met processes it could not look into */
     unsigned missing;

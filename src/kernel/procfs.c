@@ -102,6 +102,24 @@ static void close_directory(DIR **d) {
     if (*d) closedir(*d);
 }
 
+/* From highest first to newest first: those above the last one given out are from before the numbers wrapped. */
+static void rotate(const KernelRoots *roots, pid_t *pids, size_t n) {
+    char path[PATH_MAX], buffer[128];
+    size_t length, above = 0;
+    pid_t last = 0;
+    if (format_path(path, sizeof(path), roots->proc, "loadavg") < 0) return;
+    if (procfs_read(AT_FDCWD, path, buffer, sizeof(buffer), &length) < 0) return;
+    if (!procfs_parse_last_pid(buffer, length, &last)) return;
+    while (above < n && pids[above] > last) above++;
+    if (above == 0 || above == n) return;
+    pid_t *copy = malloc(above * sizeof(*copy));
+    if (!copy) return; /* the order is only a matter of speed */
+    memcpy(copy, pids, above * sizeof(*copy));
+    memmove(pids, pids + above, (n - above) * sizeof(*pids));
+    memcpy(pids + n - above, copy, above * sizeof(*copy));
+    free(copy);
+}
+
 int procfs_list(const KernelRoots *roots, pid_t **ret, size_t *ret_n) {
     _cleanup_(close_directory) DIR *directory = opendir(roots->proc);
     if (!directory) return -errno;
@@ -128,6 +146,7 @@ int procfs_list(const KernelRoots *roots, pid_t **ret, size_t *ret_n) {
         pids[n++] = (pid_t)pid;
     }
     if (n > 1) qsort(pids, n, sizeof(*pids), compare_newest);
+    rotate(roots, pids, n);
     *ret = TAKE_PTR(pids);
     *ret_n = n;
     return 0;

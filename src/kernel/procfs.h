@@ -23,6 +23,7 @@ bool procfs_parse_stat(const char *bytes, size_t length, ProcStat *ret);       /
 bool procfs_parse_uid(const char *bytes, size_t length, uid_t *ret_effective); /* /proc/PID/status, "Uid:" */
 bool procfs_parse_capabilities(const char *bytes, size_t length, uint64_t *ret_effective); /* "CapEff:" */
 bool procfs_parse_port_range(const char *bytes, size_t length, uint16_t *ret_first, uint16_t *ret_last);
+bool procfs_parse_last_pid(const char *bytes, size_t length, pid_t *ret); /* /proc/loadavg, the last field */
 /* Sockets of one protocol in use, of /proc/net/sockstat or sockstat6: the line `name` ("UDPLITE:"), field "inuse". */
 bool procfs_parse_sockstat(const char *bytes, size_t length, const char *name, unsigned long *ret);
 
@@ -39,7 +40,8 @@ int procfs_read_link(int process, const char *name, char **ret);
 /* The command line, arguments joined by spaces, at most 4 KiB; NULL for none. The caller frees. */
 int procfs_read_cmdline(int process, char **ret);
 
-/* All pids, highest (as a rule newest) first. The caller frees. */
+/* All pids, newest first: down from the last one given out, then, where the numbers have wrapped, down from the
+ * highest. The caller frees. */
 int procfs_list(const KernelRoots *roots, pid_t **ret, size_t *ret_n);
 
 /* Microseconds since PID 1 started, by CLOCK_BOOTTIME: in a container the container's age, elsewhere the uptime. */

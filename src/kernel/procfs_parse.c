@@ -118,6 +118,17 @@ bool procfs_parse_port_range(const char *bytes, size_t length, uint16_t *ret_fir
     return true;
 }
 
+bool procfs_parse_last_pid(const char *bytes, size_t length, pid_t *ret) {
+    while (length > 0 && bytes[length - 1] == '\n') length--;
+    const char *blank = memrchr(bytes, ' ', length), *end = bytes + length;
+    uint64_t value;
+    if (!blank) return false;
+    const char *at = blank + 1;
+    if (!take_number(&at, end, &value) || at != end || value > INT32_MAX) return false;
+    *ret = (pid_t)value;
+    return true;
+}
+
 bool procfs_parse_sockstat(const char *bytes, size_t length, const char *name, unsigned long *ret) {
     static const char field[] = " inuse ";
     const char *end, *at = find_line(bytes, length, name, &end);

@@ -6,6 +6,7 @@
 #include <linux/kcmp.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "kernel/procfs.h"
 
@@ -13,14 +14,28 @@
 #define CGROUP_PROCESSES_MAX 256u
 #define ANCESTORS_MAX 32u
 #define THREADS_MAX 4096u
+#define YOUNG_SECONDS 30u
+#define YOUNG_MAX 1024u            /* processes looked into because they are young */
+#define HINT_DESCRIPTORS_MAX 16384 /* of all hints together */
+
+/* Why processes are looked into, which decides for which sockets. */
+typedef enum Stage {
+    STAGE_CGROUP, /* they are of Scan.cgroup */
+    STAGE_FRESH,  /* young ones, hints */
+    STAGE_ANCESTORS,
+    STAGE_ALL,
+} Stage;
 
 typedef struct Scan {
     const KernelRoots *roots;
     bool live;
     Wanted *wanted; /* by inode */
     size_t n;
-    uint64_t cgroup;                /* whose processes are looked at; 0: others */
-    bool sweep;                     /* all processes are looked at */
+    Stage stage;
+    uint64_t cgroup; /* whose processes are looked at; 0: none's */
+    bool bounded;    /* no more descriptors than descriptors_left */
+    int descriptors_left;
+    bool news;                      /* somebody was found since settle */
     pid_t *visited;                 /* hash by pid, 0: free */
     size_t n_visited, visited_size; /* size: a power of two */
     ScanReport report;
@@ -32,7 +47,29 @@ static int compare_wanted(const void *pa, const void *pb) {
 }
 
 static bool satisfied(const Wanted *w) {
-    return w->near || (!w->others && w->init.pid > 0);
+    return w->near || (w->init.pid > 0 && (!w->others || w->fresh));
+}
+
+static bool all_satisfied(const Scan *s) {
+    for (size_t i = 0; i < s->n; i++)
+        if (!satisfied(&s->wanted[i])) return false;
+    return true;
+}
+
+static bool fresh_satisfied(const Scan *s) {
+    for (size_t i = 0; i < s->n; i++)
+        if (s->wanted[i].fresh && !satisfied(&s->wanted[i])) return false;
+    return true;
+}
+
+/* What was found so far is what it is: fresh sockets alone, or all. */
+static void settle(Scan *s, bool fresh_only) {
+    if (!s->news) return;
+    s->news = false;
+    for (size_t i = 0; i < s->n; i++) {
+        Wanted *w = &s->wanted[i];
+        if (w->oldest.pid > 0 && (w->fresh || !fresh_only)) w->near = true;
+    }
 }
 
 static bool hash_insert(pid_t *table, size_t size, pid_t pid) {
@@ -64,19 +101,22 @@ static int visit(Scan *s, pid_t pid) {
 
 /* Who is taken must follow from who holds the socket alone, not from what else is wanted in this scan: another answer
  * in the next one would be told as another owner. */
-static void found(const Scan *s, Wanted *w, pid_t pid, uint64_t started, int fd) {
+static void found(Scan *s, Wanted *w, pid_t pid, uint64_t started, int fd) {
     if (pid == 1) {
         if (w->init.pid == 0) w->init = (Held){.pid = pid, .started = started, .fd = fd};
         return;
     }
-    if (s->cgroup != 0 && s->cgroup != w->cgroup) return;
-    if (s->sweep && w->near) return;
+    if (s->stage == STAGE_CGROUP && s->cgroup != w->cgroup) return;
+    if (s->stage == STAGE_FRESH && !w->fresh) return;
+    if (w->near != (s->stage == STAGE_ANCESTORS)) return;
+    if (s->stage == STAGE_ANCESTORS && w->climbed) return;
+    s->news = true;
     if (w->oldest.pid == 0 || started < w->oldest.started || (started == w->oldest.started && pid < w->oldest.pid))
         w->oldest = (Held){.pid = pid, .started = started, .fd = fd};
 }
 
 /* False: the link may not be read. */
-static bool match(const Scan *s, int directory, const char *name, int process, pid_t pid, uint64_t *started) {
+static bool match(Scan *s, int directory, const char *name, int process, pid_t pid, uint64_t *started) {
     static const char prefix[] = "socket:[";
     char link[48], *end;
     ssize_t n = readlinkat(directory, name, link, sizeof(link) - 1);
@@ -100,7 +140,7 @@ static bool match(const Scan *s, int directory, const char *name, int process, p
 }
 
 /* Looks at all descriptors. Returns how many there are, or a negative errno. */
-static int look_at_descriptors(const Scan *s, int process, pid_t pid) {
+static int look_at_descriptors(Scan *s, int process, pid_t pid) {
     _cleanup_close_ int directory = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) return -errno;
     char buffer[8192] __attribute__((aligned(8)));
@@ -117,6 +157,7 @@ static int look_at_descriptors(const Scan *s, int process, pid_t pid) {
             count++;
             if (!match(s, directory, entry->d_name, process, pid, &started)) return -EACCES;
         }
+        if (s->bounded && count >= s->descriptors_left) return count;
     }
 }
 
@@ -160,6 +201,7 @@ static int look_into(Scan *s, pid_t pid, bool with_threads) {
     if (r == -ESRCH) return 0;
     if (r >= 0) r = look_at_descriptors(s, process, pid);
     s->report.processes++;
+    if (s->bounded && r > 0) s->descriptors_left -= r;
     if (r == 0 && with_threads) return look_into_threads(s, process, pid);
     if (r == -EACCES || r == -EPERM) s->report.denied++;
     if (r == -EMFILE || r == -ENFILE || r == -ENOMEM) return r;
@@ -187,6 +229,7 @@ static int look_into_cgroup(Scan *s, const Cgroups *cgroups, uint64_t id) {
 static int look_near(Scan *s, const Cgroups *cgroups) {
     uint64_t done[CGROUPS_MAX];
     size_t n_done = 0;
+    s->stage = STAGE_CGROUP;
     int r = look_once(s, 1);
     for (size_t i = 0; r >= 0 && i < s->n && n_done < CGROUPS_MAX; i++) {
         uint64_t id = s->wanted[i].cgroup;
@@ -197,27 +240,79 @@ static int look_near(Scan *s, const Cgroups *cgroups) {
         done[n_done++] = id;
         r = look_into_cgroup(s, cgroups, id);
     }
-    for (size_t i = 0; i < s->n; i++) s->wanted[i].near = s->wanted[i].oldest.pid > 0;
+    settle(s, false);
     return r;
+}
+
+static uint64_t young_since(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    long hz = sysconf(_SC_CLK_TCK);
+    uint64_t now = (uint64_t)t.tv_sec * (uint64_t)hz, span = (uint64_t)YOUNG_SECONDS * (uint64_t)hz;
+    return now > span ? now - span : 0;
+}
+
+/* Newest first, down to the first that is old. */
+static int look_at_young(Scan *s, const pid_t *pids, size_t n) {
+    uint64_t since = young_since();
+    for (size_t i = 0; i < n && i < YOUNG_MAX; i++) {
+        _cleanup_close_ int process = -1;
+        ProcStat stat;
+        if (pids[i] == 1 || procfs_open_process(s->roots, pids[i], &process) < 0) continue;
+        if (procfs_read_stat(process, &stat) < 0) continue; /* ended */
+        if (stat.started < since) break;
+        int r = look_into(s, pids[i], true);
+        if (r < 0) return r;
+    }
+    return 0;
+}
+
+static int look_at_hints(Scan *s, const ScanOptions *options) {
+    int r = 0;
+    s->bounded = true;
+    s->descriptors_left = HINT_DESCRIPTORS_MAX;
+    for (size_t i = 0; r >= 0 && i < options->n_hints && s->descriptors_left > 0 && !fresh_satisfied(s); i++) {
+        if (options->hints[i] == 1) continue;
+        r = look_into(s, options->hints[i], false);
+        settle(s, true);
+    }
+    s->bounded = false;
+    return r;
+}
+
+static int look_for_fresh(Scan *s, const ScanOptions *options, const pid_t *pids, size_t n) {
+    s->stage = STAGE_FRESH;
+    int r = look_at_young(s, pids, n);
+    settle(s, true);
+    return r < 0 ? r : look_at_hints(s, options);
+}
+
+static void forget_visited(Scan *s) {
+    if (s->visited_size > 0) memset(s->visited, 0, s->visited_size * sizeof(*s->visited));
+    s->n_visited = 0;
 }
 
 /* A master is older than its workers, and may be in another cgroup. */
 static int look_at_ancestors(Scan *s) {
     pid_t last = 0;
-    for (size_t i = 0; i < s->n; i++) {
+    s->stage = STAGE_ANCESTORS;
+    forget_visited(s);
+    int r = visit(s, 1);
+    for (size_t i = 0; r >= 0 && i < s->n; i++) {
         pid_t pid = s->wanted[i].oldest.pid;
-        if (!s->wanted[i].near || pid == last) continue; /* one process often holds many */
+        if (!s->wanted[i].near || s->wanted[i].climbed || pid == last) continue; /* one process often holds many */
         last = pid;
         for (unsigned k = 0; pid > 1 && k < ANCESTORS_MAX; k++) {
             _cleanup_close_ int process = -1;
             ProcStat stat;
             if (procfs_open_process(s->roots, pid, &process) < 0 || procfs_read_stat(process, &stat) < 0) break;
-            int r = stat.ppid > 0 ? look_once(s, stat.ppid) : 0;
+            r = stat.ppid > 0 ? look_once(s, stat.ppid) : 0;
             if (r < 0) return r;
             pid = stat.ppid;
         }
     }
-    return 0;
+    for (size_t i = 0; i < s->n; i++) s->wanted[i].climbed = s->wanted[i].near;
+    return r < 0 ? r : 0;
 }
 
 static bool everybody_found(const Scan *s) {
@@ -226,15 +321,18 @@ static bool everybody_found(const Scan *s) {
     return true;
 }
 
-/* All processes, and not only until somebody is found: an older one may come. At last the threads that may hide what
- * would otherwise pass for the kernel's. */
-static int look_everywhere(Scan *s) {
-    _cleanup_free_ pid_t *pids = NULL;
-    size_t n;
-    int r = procfs_list(s->roots, &pids, &n);
-    if (r < 0) return r;
-    s->sweep = true;
-    for (size_t i = 0; r >= 0 && i < n; i++) r = look_once(s, pids[i]);
+/* All processes, and not only until somebody is found: an older one may come; but for fresh sockets. At last the
+ * threads that may hide what would otherwise pass for the kernel's. */
+static int look_everywhere(Scan *s, const pid_t *pids, size_t n) {
+    s->stage = STAGE_ALL;
+    s->report.deep = true;
+    forget_visited(s);
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        if (all_satisfied(s)) return 0;
+        r = look_once(s, pids[i]);
+        settle(s, true);
+    }
     if (r < 0) return r;
     if (!everybody_found(s)) {
         for (size_t i = 0; r >= 0 && i < n; i++) {
@@ -248,19 +346,31 @@ static int look_everywhere(Scan *s) {
     return 0;
 }
 
-int scan_holders(
-    const KernelRoots *roots, const Cgroups *cgroups, Wanted *wanted, size_t n, bool full, ScanReport *ret) {
+/* Beyond PID 1 and the cgroups. */
+static int look_further(Scan *s, const ScanOptions *options) {
+    _cleanup_free_ pid_t *pids = NULL;
+    size_t n;
+    bool fresh = !fresh_satisfied(s);
+    if (!fresh && !options->deep) return 0;
+    int r = procfs_list(s->roots, &pids, &n);
+    if (r >= 0 && fresh) r = look_for_fresh(s, options, pids, n);
+    if (r >= 0) r = look_at_ancestors(s);
+    if (r < 0 || !options->deep || all_satisfied(s)) return r;
+    r = look_everywhere(s, pids, n);
+    return r < 0 ? r : look_at_ancestors(s);
+}
+
+int scan_holders(const KernelRoots *roots, const Cgroups *cgroups, const ScanOptions *options, Wanted *wanted, size_t n,
+    ScanReport *ret) {
     Scan s = {.roots = roots, .live = procfs_is_live(roots), .wanted = wanted, .n = n};
     if (n > 1) qsort(wanted, n, sizeof(*wanted), compare_wanted);
     for (size_t i = 0; i < n; i++) {
         wanted[i].init = wanted[i].oldest = (Held){0};
-        wanted[i].near = false;
+        wanted[i].near = wanted[i].climbed = false;
     }
     int r = look_near(&s, cgroups);
     if (r >= 0) r = look_at_ancestors(&s);
-    bool enough = true;
-    for (size_t i = 0; i < n; i++) enough = enough && satisfied(&wanted[i]);
-    if (r >= 0 && full && !enough) r = look_everywhere(&s);
+    if (r >= 0 && !all_satisfied(&s)) r = look_further(&s, options);
     for (size_t i = 0; i < n && !s.report.full; i++)
         if (!wanted[i].near) wanted[i].oldest = (Held){0}; /* met by the way: perhaps not the oldest */
     free(s.visited);

@@ -141,6 +141,7 @@ static int fold(const Sockets *s, Endpoints *ret) {
         Endpoint *endpoint = &ret->items[ret->n - 1];
         endpoint->count++;
         endpoint->v6only = endpoint->v6only && row->v6only;
+        endpoint->owner_pending = endpoint->owner_pending || owners_pending(s->owners, row);
         Owner *owner = owners_of(s->owners, row);
         int r = owner ? endpoint_add_owner(endpoint, owner) : 0;
         if (r < 0) return r;

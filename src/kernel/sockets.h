@@ -29,9 +29,9 @@ void sockets_set_udp_settle(Sockets *sockets, int64_t udp_settle); /* after a re
 /* Takes a snapshot: *ret is filled on success and then the caller's (snapshot_done); its endpoints are sorted and
  * folded. A table that cannot be read is no error but TABLE_INCOMPLETE with its trouble; its endpoints are those that
  * were seen. A steady call costs four dumps and a few checks of owners, well under a millisecond; new sockets cost a
- * look into procfs, rarely more than some tens. May ask NSS for the name of a user seen for the first time, which may
- * block. 0, -ENOMEM, -EMFILE or another errno about this process; then the next call goes on as if this one had not
- * been. */
+ * look into procfs, rarely more than some tens; what takes longer is done in later calls, and Endpoint.owner_pending
+ * says so meanwhile. NSS is asked in a thread, for names that are not in /etc/passwd. 0, -ENOMEM, -EMFILE or another
+ * errno about this process; then the next call goes on as if this one had not been. */
 int sockets_take(Sockets *sockets, Snapshot *ret);
 
 typedef struct SocketsStatistics {

@@ -65,43 +65,16 @@ static void test_small_files(void **state) {
     assert_false(procfs_parse_port_range(TEXT("5\t4\n"), &first, &last));
     assert_false(procfs_parse_port_range(TEXT("5\t65536\n"), &first, &last));
     assert_false(procfs_parse_port_range(TEXT("5"), &first, &last));
+    pid_t last_pid = 0;
+    assert_true(procfs_parse_last_pid(TEXT("0.90 2.66 2.83 7/133 11895\n"), &last_pid));
+    assert_int_equal(last_pid, 11895);
+    assert_false(procfs_parse_last_pid(TEXT("0.90 7/133\n"), &last_pid));
+    assert_false(procfs_parse_last_pid(TEXT("11895"), &last_pid));
+    assert_false(procfs_parse_last_pid(TEXT(""), &last_pid));
     assert_true(procfs_parse_sockstat(TEXT("TCP: inuse 4\nUDPLITE: inuse 2\n"), "UDPLITE:", &used));
     assert_int_equal(used, 2);
     assert_false(procfs_parse_sockstat(TEXT("TCP: inuse 4\n"), "UDPLITE:", &used));
 #undef TEXT
-}
-
-static void test_cgroup_paths(void **state) {
-    (void)state;
-    static const struct {
-        const char *text, *unit;
-    } cases[] = {
-        {"0::/system.slice/nginx.service\n", "nginx.service"},
-        {"0::/system.slice/nginx.service", "nginx.service"},
-        {"0::/user.slice/user-1000.slice/session-3.scope\n", "session-3.scope"},
-        {"0::/user.slice/user-1000.slice/user@1000.service/app.slice/x.service/inner\n", "x.service"},
-        {"0::/system.slice/_cgroup.x.service\n", "cgroup.x.service"},
-        {"0::/system.slice/dev-disk\\x2dby.service\n", "dev-disk\\x2dby.service"},
-        {"0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n", "postgresql@15-main.service"},
-        {"0::/\n", NULL},
-        {"0::/system.slice\n", NULL},
-        {"0::/.service\n", NULL},
-        {"12:cpu:/a.service\n1:name=systemd:/system.slice/ssh.service\n0::/\n", "ssh.service"},
-        {"1:name=systemd:/system.slice/ssh.service\n0::/system.slice/new.service\n", "new.service"},
-        {"1:name=systemd:/init.scope\n", "init.scope"},
-        {"1:cpu,name=systemd:/x.service\n", NULL},
-        {"", NULL},
-        {"0::", NULL},
-        {"::::\n\n:", NULL},
-    };
-    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        _cleanup_free_ char *unit = NULL;
-        assert_int_equal(cgroup_parse(cases[i].text, strlen(cases[i].text), &unit), 0);
-        if (cases[i].unit)
-            assert_string_equal(unit, cases[i].unit);
-        else
-            assert_null(unit);
-    }
 }
 
 static void test_cgroup_tree(void **state) {
@@ -114,16 +87,17 @@ static void test_cgroup_tree(void **state) {
     tree_write(&tree, "cgroup/system.slice/ssh.socket/cgroup.procs", "12\n0\n13\n14\n");
     _cleanup_(cgroups_freep) Cgroups *cgroups = NULL;
     assert_int_equal(cgroups_new(&tree.roots, &cgroups), 0);
-    char *unit = NULL;
-    assert_int_equal(cgroups_unit(cgroups, id, &unit), 0);
-    assert_string_equal(unit, "ssh.socket");
-    free(unit);
-    unit = NULL;
-    assert_int_equal(cgroups_unit(cgroups, slice, &unit), 0);
-    assert_null(unit);
-    assert_int_equal(cgroups_unit(cgroups, top, &unit), 0);
-    assert_null(unit);
-    assert_int_equal(cgroups_unit(cgroups, UINT64_MAX, &unit), -ESTALE);
+    Place place = {0};
+    assert_int_equal(cgroups_place(cgroups, id, &place), 0);
+    assert_string_equal(place.unit, "ssh.socket");
+    assert_string_equal(place.slice, "system.slice");
+    place_done(&place);
+    assert_int_equal(cgroups_place(cgroups, slice, &place), 0);
+    assert_null(place.unit);
+    place_done(&place);
+    assert_int_equal(cgroups_place(cgroups, top, &place), 0);
+    assert_null(place.unit);
+    assert_int_equal(cgroups_place(cgroups, UINT64_MAX, &place), -ESTALE);
     _cleanup_free_ pid_t *pids = NULL;
     size_t n;
     assert_int_equal(cgroups_processes(cgroups, id, 2, &pids, &n), 0);
@@ -136,7 +110,7 @@ static void test_cgroup_tree(void **state) {
     KernelRoots nowhere = {.proc = "/nonexistent", .cgroup = "/nonexistent"};
     _cleanup_(cgroups_freep) Cgroups *empty = NULL;
     assert_int_equal(cgroups_new(&nowhere, &empty), 0);
-    assert_int_equal(cgroups_unit(empty, 1, &unit), -ESTALE);
+    assert_int_equal(cgroups_place(empty, 1, &place), -ESTALE);
 }
 
 static void test_process(void **state) {
@@ -170,6 +144,13 @@ static void test_process(void **state) {
     assert_int_equal(n, 3);
     assert_int_equal(pids[0], 100);
     assert_int_equal(pids[2], 9);
+    free(pids);
+    /* The numbers have wrapped: those above the last one are the oldest. */
+    tree_write(&tree, "proc/loadavg", "0.90 2.66 2.83 7/133 99\n");
+    assert_int_equal(procfs_list(&tree.roots, &pids, &n), 0);
+    assert_int_equal(pids[0], 77);
+    assert_int_equal(pids[1], 9);
+    assert_int_equal(pids[2], 100);
     free(pids);
     assert_false(procfs_is_live(&tree.roots));
     assert_true(procfs_is_initial_pid_namespace(&tree.roots));
@@ -215,7 +196,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stat),
         cmocka_unit_test(test_small_files),
-        cmocka_unit_test(test_cgroup_paths),
         cmocka_unit_test(test_cgroup_tree),
         cmocka_unit_test(test_process),
         cmocka_unit_test(test_machine),
