@@ -1,11 +1,15 @@
 /* portwatch-cause's answer: the document, and its bytes between that process and who asked. Pure. */
 #pragma once
 
-#include "cause/judge.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/cause.h"
 
 #define ANSWER_BYTES_MAX 32768
+#define CAUSE_LINES_MAX 10
 
-/* Owned. `cause` is the document as compact JSON:
+/* Owned. `document` is compact JSON:
  *     {"unit": text|null, "state": text|null, "sub": text|null, "result": text|null, "exit": int|null,
  *      "signal": "SIGKILL"|null, "restarts": int|null, "since": RFC 3339|null, "process": "gone"|"alive"|null,
  *      "oom": bool, "summary": text, "journal": [text, at most 10], "missing": text|null}
@@ -14,13 +18,10 @@
  * `journal` holds what processes wrote. */
 typedef struct CauseAnswer {
     Fate fate;
-    char *cause;
+    char *document;
 } CauseAnswer;
 
 void cause_answer_done(CauseAnswer *answer);
-
-/* 0, or -ENOMEM. */
-int cause_answer_make(const Facts *facts, CauseAnswer *ret);
 
 /* As bytes for one datagram. The caller frees. 0, -ENOMEM, -EMSGSIZE. */
 int cause_answer_print(uint64_t id, const CauseAnswer *answer, char **ret_text);

@@ -120,8 +120,9 @@ int cause_child_hear(const CauseChild *child, uint64_t *ret_id, CauseAnswer *ret
     struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
     ssize_t n;
+    /* A child that died with questions unread leaves a reset, once, before what it had said. */
     do n = recvmsg(child->socket, &message, MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0) return errno == EAGAIN ? -EAGAIN : -EPIPE;
     if (n == 0) return -EPIPE;
     return message.msg_flags & MSG_TRUNC ? -EBADMSG : cause_answer_parse(bytes, (size_t)n, ret_id, ret);

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "cause/answer.h"
+#include "cause/question.h"
 
 #define CAUSE_SOCKET 3 /* the descriptor the child finds its socket at */
 

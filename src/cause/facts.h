@@ -1,10 +1,10 @@
 /* What systemd and the journal say about one unit: plain values, so that a judgement can be tested by literals. */
 #pragma once
 
+#include "cause/answer.h"
 #include "cause/question.h"
 
 #define WORD_MAX 32 /* systemd's own words: "failed", "auto-restart", "exit-code" */
-#define LINES_MAX 10
 #define LINE_MAX_BYTES 400
 
 /* The unit as it is now, by systemd. Times are realtime microseconds, 0: never. */
@@ -37,9 +37,9 @@ typedef struct EndFacts {
 
 typedef struct JournalFacts {
     EndFacts end;
-    bool limit;             /* "Start request repeated too quickly" */
-    bool oom;               /* the kernel or systemd killed for want of memory */
-    char *lines[LINES_MAX]; /* oldest first, escaped */
+    bool limit;                   /* "Start request repeated too quickly" */
+    bool oom;                     /* the kernel or systemd killed for want of memory */
+    char *lines[CAUSE_LINES_MAX]; /* oldest first, escaped */
     size_t n_lines;
 } JournalFacts;
 

@@ -267,9 +267,9 @@ static char *entry_line(Reader *reader) {
 }
 
 static void lines_read(Reader *reader, JournalFacts *journal) {
-    char *found[LINES_MAX]; /* newest first */
+    char *found[CAUSE_LINES_MAX]; /* newest first */
     size_t n = 0, n_manager = 0;
-    while (n < LINES_MAX && step_back(reader)) {
+    while (n < CAUSE_LINES_MAX && step_back(reader)) {
         char about[UNIT_NAME_MAX];
         field_read(reader, reader->question->user == USER_NONE ? "UNIT" : "USER_UNIT", about, sizeof(about));
         if (strcmp(about, reader->question->unit) == 0 && (n_manager >= MANAGER_LINES_MAX || !is_telling(reader)))

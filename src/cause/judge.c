@@ -215,28 +215,25 @@ static char *state_text(const Facts *facts) {
     return text_printf("is %s (%s)%s%s", unit->active, unit->sub, since, clock);
 }
 
-static char *subject_text(const CauseQuestion *question) {
-    if (!question->unit[0])
-        return question->pid > 0 ? text_printf("Process %d", (int)question->pid) : strdup("Who held the port");
+static char *unit_text(const CauseQuestion *question) {
     _cleanup_free_ char *name = text_escape(question->unit, strlen(question->unit));
     if (!name || question->user == USER_NONE) return TAKE_PTR(name);
     return text_printf("%s (of user %u's own systemd)", name, (unsigned)question->user);
 }
 
+static char *summary_without_unit(const Facts *facts) {
+    int pid = (int)facts->question.pid;
+    if (facts->process == PROCESS_GONE) return text_printf("Process %d has ended", pid);
+    if (facts->process == PROCESS_ALIVE)
+        return text_printf("Process %d is alive%s", pid, facts->question.open ? "" : " and has closed the socket");
+    return pid > 0 ? text_printf("What became of process %d is not known", pid)
+                   : strdup("Who held the port is not known");
+}
+
 char *cause_summary(const Facts *facts, const Judgement *j) {
-    _cleanup_free_ char *subject = subject_text(&facts->question), *what = NULL, *more = NULL;
-    if (!facts->question.unit[0]) {
-        what = strdup(facts->process == PROCESS_GONE                            ? "has ended"
-                      : facts->process == PROCESS_ALIVE && facts->question.open ? "is alive"
-                      : facts->process == PROCESS_ALIVE                         ? "is alive and has closed the socket"
-                                                                                : "is not known");
-        more = strdup("");
-    } else if (j->ended) {
-        what = end_text(facts, j);
-        more = outlook_text(facts, j);
-    } else {
-        what = state_text(facts);
-        more = process_text(facts);
-    }
-    return subject && what && more ? text_printf("%s %s%s", subject, what, more) : NULL;
+    if (!facts->question.unit[0]) return summary_without_unit(facts);
+    _cleanup_free_ char *unit = unit_text(&facts->question);
+    _cleanup_free_ char *what = j->ended ? end_text(facts, j) : state_text(facts);
+    _cleanup_free_ char *more = j->ended ? outlook_text(facts, j) : process_text(facts);
+    return unit && what && more ? text_printf("%s %s%s", unit, what, more) : NULL;
 }

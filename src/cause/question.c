@@ -34,13 +34,13 @@ bool invocation_valid(const char *text) {
     return strspn(text, "0123456789abcdef") == INVOCATION_MAX - 1 && !text[INVOCATION_MAX - 1];
 }
 
-static bool question_valid(const CauseQuestion *q) {
+bool cause_question_valid(const CauseQuestion *q) {
     return (!q->unit[0] || unit_name_valid(q->unit)) && (!q->invocation[0] || invocation_valid(q->invocation)) &&
            q->pid >= 0 && q->started >= 0 && q->since >= 0 && q->process <= PROCESS_ALIVE;
 }
 
 int cause_question_print(uint64_t id, const CauseQuestion *q, char **ret_text) {
-    if (!question_valid(q)) return -EINVAL;
+    if (!cause_question_valid(q)) return -EINVAL;
     _cleanup_json_ json_t *root = json_pack("{s:I, s:s, s:I, s:s, s:I, s:I, s:I, s:b, s:i}", "id", (json_int_t)id,
         "unit", q->unit, "user", q->user == USER_NONE ? (json_int_t)-1 : (json_int_t)q->user, "invocation",
         q->invocation, "pid", (json_int_t)q->pid, "started", (json_int_t)q->started, "since", (json_int_t)q->since,
@@ -73,7 +73,7 @@ int cause_question_parse(const char *bytes, size_t length, uint64_t *ret_id, Cau
     };
     memcpy(q.unit, unit, strlen(unit) + 1);
     memcpy(q.invocation, invocation, strlen(invocation) + 1);
-    if (!question_valid(&q)) return -EBADMSG;
+    if (!cause_question_valid(&q)) return -EBADMSG;
     *ret_id = (uint64_t)id;
     *ret = q;
     return 0;

@@ -34,6 +34,9 @@ bool unit_name_valid(const char *name);
 /* 32 hexadecimal digits, lower case. */
 bool invocation_valid(const char *text);
 
+/* Every member is one. */
+bool cause_question_valid(const CauseQuestion *question);
+
 /* As bytes for one datagram. The caller frees. -EINVAL: a member is none; -ENOMEM. */
 int cause_question_print(uint64_t id, const CauseQuestion *question, char **ret_text);
 /* The reverse. -EBADMSG: no question. */

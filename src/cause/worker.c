@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "cause/answer.h"
+#include "cause/document.h"
 #include "cause/journal.h"
 #include "cause/unit.h"
 #include "core/cleanup.h"
@@ -51,7 +51,7 @@ static int answer(int socket, uint64_t id, const CauseQuestion *question, int pi
     _cleanup_(cause_answer_done) CauseAnswer made = {0};
     _cleanup_free_ char *text = NULL;
     int r = facts_gather(&facts, pidfd);
-    if (r == 0) r = cause_answer_make(&facts, &made);
+    if (r == 0) r = cause_document(&facts, &made);
     if (r == 0) r = cause_answer_print(id, &made, &text);
     if (r == 0 && send(socket, text, strlen(text), MSG_NOSIGNAL) < 0) r = -errno;
     malloc_trim(0); /* we may sit idle for a minute now */

@@ -10,7 +10,8 @@
 
 #include <cmocka.h>
 
-#include "cause/answer.h"
+#include "cause/document.h"
+#include "cause/judge.h"
 #include "core/cleanup.h"
 #include "core/text.h"
 
@@ -192,6 +193,8 @@ static void expect_summary(const Facts *facts, const char *expected) {
 static void test_subjects(void **state) {
     Facts facts = {.question = {.user = USER_NONE, .pid = 812}, .process = PROCESS_GONE, .now = ASKED};
     expect_summary(&facts, "Process 812 has ended");
+    facts.process = PROCESS_UNKNOWN;
+    expect_summary(&facts, "What became of process 812 is not known");
     facts.process = PROCESS_ALIVE;
     expect_summary(&facts, "Process 812 is alive and has closed the socket");
     facts.question.open = true;
@@ -211,9 +214,9 @@ static void test_document(void **state) {
     Facts facts = facts_of(&c);
     facts.missing = (char *)"nothing much";
     _cleanup_(cause_answer_done) CauseAnswer answer = {0};
-    assert_int_equal(cause_answer_make(&facts, &answer), 0);
+    assert_int_equal(cause_document(&facts, &answer), 0);
     assert_int_equal(answer.fate, FATE_FAILED);
-    assert_string_equal(answer.cause,
+    assert_string_equal(answer.document,
         "{\"unit\":\"myapp.service\",\"state\":\"failed\",\"sub\":\"failed\",\"result\":\"signal\",\"exit\":null,"
         "\"signal\":\"SIGKILL\",\"restarts\":5,\"since\":\"2026-03-01T14:02:03.000000Z\",\"process\":\"gone\","
         "\"oom\":true,\"summary\":\"myapp.service failed at 14:02:03 UTC: killed by SIGKILL for want of memory; "
@@ -224,9 +227,9 @@ static void test_document(void **state) {
 static void test_document_of_nothing(void **state) {
     Facts facts = {.question = {.user = USER_NONE}};
     _cleanup_(cause_answer_done) CauseAnswer answer = {0};
-    assert_int_equal(cause_answer_make(&facts, &answer), 0);
+    assert_int_equal(cause_document(&facts, &answer), 0);
     assert_int_equal(answer.fate, FATE_UNKNOWN);
-    assert_string_equal(answer.cause,
+    assert_string_equal(answer.document,
         "{\"unit\":null,\"state\":null,\"sub\":null,\"result\":null,\"exit\":null,\"signal\":null,\"restarts\":null,"
         "\"since\":null,\"process\":null,\"oom\":false,\"summary\":\"Who held the port is not known\",\"journal\":[],"
         "\"missing\":null}");

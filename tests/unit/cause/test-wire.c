@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "cause/answer.h"
+#include "cause/document.h"
 #include "cause/journal.h"
 #include "core/cleanup.h"
 #include "core/text.h"
@@ -79,7 +79,7 @@ static int parse_cause(const char *cause) {
     if (r == 0) {
         assert_int_equal(id, 7);
         assert_int_equal(answer.fate, FATE_FAILED);
-        assert_non_null(answer.cause);
+        assert_non_null(answer.document);
     }
     return r;
 }
@@ -118,17 +118,17 @@ static void test_largest_answer(void **state) {
     memcpy(facts.question.unit + UNIT_NAME_MAX - 1 - 8, ".service", 9);
     char message[LINE_MAX_BYTES * 2];
     memset(message, '\\', sizeof(message));
-    for (size_t i = 0; i < LINES_MAX; i++)
+    for (size_t i = 0; i < CAUSE_LINES_MAX; i++)
         facts.journal.lines[i] = journal_line(1, "\\\\\\\\\\", "1", message, sizeof(message));
-    facts.journal.n_lines = LINES_MAX;
+    facts.journal.n_lines = CAUSE_LINES_MAX;
     facts.missing = strdup("something");
     _cleanup_(cause_answer_done) CauseAnswer answer = {0}, back = {0};
     _cleanup_free_ char *text = NULL;
     uint64_t id;
-    assert_int_equal(cause_answer_make(&facts, &answer), 0);
+    assert_int_equal(cause_document(&facts, &answer), 0);
     assert_int_equal(cause_answer_print(9, &answer, &text), 0);
     assert_int_equal(cause_answer_parse(text, strlen(text), &id, &back), 0);
-    assert_string_equal(answer.cause, back.cause);
+    assert_string_equal(answer.document, back.document);
     facts_done(&facts);
 }
 
