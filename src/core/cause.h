@@ -16,6 +16,7 @@ typedef struct Cause {
     Surface surface;
     int64_t start; /* boottime: Settling.start of the difference that it belongs to */
     bool answered; /* false: somebody has been asked, the answer is on its way */
+    int64_t asked; /* boottime: when, for who asks */
     Fate fate;
     char *document; /* one JSON object; NULL: none */
 } Cause;

@@ -143,6 +143,7 @@ static int start(Daemon *d) {
     r = daemon_sync_notifiers(d);
     if (r == 0) r = start_sockets(d);
     if (r == 0) r = daemon_start_requests(d);
+    if (r == 0) r = daemon_start_causes(d);
     if (r == 0) r = daemon_start_ticks(d);
     if (r < 0) log_write(JOURNAL_START_FAILED, NULL, "cannot start: %s", strerror(-r));
     if (r != 0) return EXIT_FAILURE;
@@ -160,9 +161,11 @@ static int start(Daemon *d) {
 static void finish(Daemon *d) {
     daemon_stop_requests(d);
     daemon_free_notifiers(d);
+    daemon_stop_causes(d);
     sd_event_source_disable_unref(d->tick);
     sockets_free(d->sockets);
     snapshot_done(&d->snapshot);
+    snapshot_done(&d->previous);
     state_done(&d->state);
     store_close(d->store);
     rules_free(d->rules);

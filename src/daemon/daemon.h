@@ -22,10 +22,11 @@ typedef struct Options {
     bool config_given; /* on the command line: then it must be there */
     const char *state_dir;
     const char *plugin_dir; /* NULL: the one built in, which must be root's */
-    const char *notify_program;
+    const char *notify_program, *cause_program;
 } Options;
 
 typedef struct Daemon Daemon;
+typedef struct Causes Causes;
 
 /* A `portwatch test` under way. */
 typedef struct TestRun {
@@ -69,7 +70,9 @@ struct Daemon {
     Severity opening_severity;
     Sockets *sockets;
     State state;
-    Snapshot snapshot; /* the last one */
+    Snapshot snapshot, previous; /* the last one, and the one before */
+    int64_t first_look; /* boottime */
+    Causes *causes;
     json_t *coverage;  /* of it; NULL: not made yet */
     char *coverage_stored;
     bool coverage_unstored; /* it could not be */
@@ -110,6 +113,13 @@ int daemon_set_coverage(Daemon *d);
 
 /* tick.c */
 int daemon_start_ticks(Daemon *d);
+void daemon_tick_now(Daemon *d); /* as soon as the event loop gets there */
+
+/* cause.c */
+int daemon_start_causes(Daemon *d);
+void daemon_stop_causes(Daemon *d);
+/* Asks about what began to settle with this tick, and anew about what was on its way. Answers come by the event loop. */
+void daemon_ask_causes(Daemon *d, const Now *now);
 void daemon_log_ballast(const Daemon *d, int result); /* of ballast_keep */
 
 /* configure.c */

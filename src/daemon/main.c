@@ -17,7 +17,7 @@ static const char usage[] = "portwatchd [--config FILE] [--state-dir DIR]\n"
                             "\n"
                             "SIGHUP reads the configuration again. See portwatchd(8), portwatch.conf(5).\n";
 
-enum { OPTION_CONFIG = 256, OPTION_STATE_DIR, OPTION_PLUGIN_DIR, OPTION_NOTIFY_PROGRAM, OPTION_HELP, OPTION_VERSION };
+enum { OPTION_CONFIG = 256, OPTION_STATE_DIR, OPTION_PLUGIN_DIR, OPTION_NOTIFY_PROGRAM, OPTION_CAUSE_PROGRAM, OPTION_HELP, OPTION_VERSION };
 
 int main(int argc, char **argv) {
     static const struct option long_options[] = {
@@ -25,12 +25,13 @@ int main(int argc, char **argv) {
         {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
         {"plugin-dir", required_argument, NULL, OPTION_PLUGIN_DIR},
         {"notify-program", required_argument, NULL, OPTION_NOTIFY_PROGRAM}, /* for tests in a build directory */
+        {"cause-program", required_argument, NULL, OPTION_CAUSE_PROGRAM},
         {"help", no_argument, NULL, OPTION_HELP},
         {"version", no_argument, NULL, OPTION_VERSION},
         {0},
     };
     Options options = {
-        .config = PORTWATCH_CONFIG, .state_dir = PORTWATCH_STATE_DIR, .notify_program = PORTWATCH_NOTIFY};
+        .config = PORTWATCH_CONFIG, .state_dir = PORTWATCH_STATE_DIR, .notify_program = PORTWATCH_NOTIFY, .cause_program = PORTWATCH_CAUSE};
     for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) switch (c) {
         case OPTION_CONFIG:
             options.config = optarg;
@@ -44,6 +45,9 @@ int main(int argc, char **argv) {
             break;
         case OPTION_NOTIFY_PROGRAM:
             options.notify_program = optarg;
+            break;
+        case OPTION_CAUSE_PROGRAM:
+            options.cause_program = optarg;
             break;
         case OPTION_HELP:
             fputs(usage, stdout);

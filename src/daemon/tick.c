@@ -86,7 +86,8 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         if (r != 0) daemon_store_failed(d, r);
     }
     log_coverage(&d->snapshot, &snapshot);
-    snapshot_done(&d->snapshot);
+    snapshot_done(&d->previous);
+    d->previous = d->snapshot;
     d->snapshot = snapshot;
 
     Now now = daemon_now();
@@ -98,15 +99,21 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
     }
     int64_t next_look = decision.next_look;
     bool first = d->state.last_step == 0;
+    if (d->first_look == 0) d->first_look = now.boottime;
     r = daemon_commit(d, &decision, NULL);
     if (r == 0 && d->state.learned && d->unlearned) r = daemon_tell_learned(d);
     if (r < 0) log_write(JOURNAL_TROUBLE, NULL, "cannot decide: %s", strerror(-r));
+    daemon_ask_causes(d, &now);
     if (first) daemon_status(d);
     if (d->opening_reason) daemon_tell_opening(d);
     if (d->queues_unsynced && daemon_sync_queues(d) < 0) log_no_memory();
     if (d->requests_wait) daemon_look_at_requests(d);
     expire(d, &now);
     return next_tick(d, &now, next_look);
+}
+
+void daemon_tick_now(Daemon *d) {
+    sd_event_source_set_time(d->tick, (uint64_t)daemon_now().boottime);
 }
 
 int daemon_start_ticks(Daemon *d) {

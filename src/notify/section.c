@@ -62,19 +62,24 @@ static void owner_line(FILE *out, const json_t *owner, bool gone) {
     fputc('\n', out);
 }
 
-static void arguments_line(FILE *out, const json_t *owner) {
-    const char *line = phrase_string(owner, "cmdline");
-    if (!*line || strcmp(line, phrase_string(owner, "exe")) == 0) return;
+/* At most `max` columns of a text that is escaped already. */
+static void clipped(FILE *out, const char *text, size_t max) {
     size_t columns = 0;
-    fputs("Args   ", out);
-    for (const char *p = line; *p; p++) {
-        if (((unsigned char)*p & 0xC0) != 0x80 && ++columns > ARGUMENTS_MAX) {
+    for (const char *p = text; *p; p++) {
+        if (((unsigned char)*p & 0xC0) != 0x80 && ++columns > max) {
             fputs("...", out);
             break;
         }
         fputc(*p, out);
     }
     fputc('\n', out);
+}
+
+static void arguments_line(FILE *out, const json_t *owner) {
+    const char *line = phrase_string(owner, "cmdline");
+    if (!*line || strcmp(line, phrase_string(owner, "exe")) == 0) return;
+    fputs("Args   ", out);
+    clipped(out, line, ARGUMENTS_MAX);
 }
 
 static int owners_block(FILE *out, const json_t *endpoints, bool arguments, bool gone) {
@@ -105,6 +110,25 @@ static int owners_block(FILE *out, const json_t *endpoints, bool arguments, bool
     bool good = seen != NULL;
     json_decref(seen);
     return good ? 0 : -ENOMEM;
+}
+
+/* Why, as far as systemd and the journal know; what a process has logged only in full detail. */
+static void cause_block(FILE *out, const json_t *data, bool journal) {
+    const json_t *cause = json_object_get(data, "cause");
+    if (!json_is_object(cause)) return;
+    const char *summary = phrase_string(cause, "summary"), *missing = phrase_string(cause, "missing");
+    fputs("Cause  ", out);
+    clipped(out, *summary ? summary : "not known", ARGUMENTS_MAX);
+    if (*missing) {
+        fputs("       not known: ", out);
+        clipped(out, missing, ARGUMENTS_MAX);
+    }
+    const json_t *lines = json_object_get(cause, "journal");
+    for (size_t i = 0; journal && i < json_array_size(lines); i++) {
+        const char *line = json_string_value(json_array_get(lines, i));
+        fputs("       | ", out);
+        clipped(out, line ? line : "", ARGUMENTS_MAX);
+    }
 }
 
 static int rows_block(FILE *out, const json_t *data) {
@@ -194,6 +218,7 @@ int section_write(FILE *out, const json_t *document, const ProseOptions *options
         if (r >= 0) r = concerned(data, &endpoints);
         bool gone = json_array_size(json_object_get(data, "after")) == 0;
         if (r >= 0) r = owners_block(out, endpoints, options->detail_full, gone);
+        if (r >= 0) cause_block(out, data, options->detail_full);
     } else if (r >= 0 && strcmp(phrase_type(document), "learned") == 0)
         r = learned_block(out, data);
     if (r >= 0) r = merged_block(out, document, options);

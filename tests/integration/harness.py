@@ -93,6 +93,7 @@ class Programs:
         self.daemon = self._take("src/daemon/portwatchd", stage / "portwatchd")
         self.cli = self._take("src/cli/portwatch", stage / "portwatch")
         self.notify = self._take("src/notify/portwatch-notify", stage / "portwatch-notify")
+        self.cause = self._take("src/cause/portwatch-cause", stage / "portwatch-cause")
         self.plugins = stage / "plugins"
         self.plugins.mkdir(mode=0o755)
         for plugin in sorted([*(build / "src/plugins").glob("*.so"), *(build / "tests/plugins").glob("*.so")]):
@@ -205,7 +206,7 @@ class Watch:
     def command(self):
         return [*self.wrapper, str(self.programs.daemon), "--config", str(self.config), "--state-dir", str(self.state),
                 "--plugin-dir", str(self.programs.plugins), "--notify-program", str(self.programs.notify),
-                *self.arguments]
+                "--cause-program", str(self.programs.cause), *self.arguments]
 
     def start(self, ready=True, timeout=15, **env):
         """Starts it and waits until it says READY=1 (Type=notify). ready=False: does not wait."""

@@ -1,0 +1,161 @@
+/* Why a port closed or changed hands: asked as soon as it is seen, for a unit that is started again forgets. */
+#include <errno.h>
+#include <string.h>
+
+#include "cause/client.h"
+#include "core/view.h"
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+
+/* So many differences are asked about at one time; those of a storm beyond it go without. */
+#define CAUSES_MAX 256
+/* A unit on its way, or one of which nothing was known yet, is asked about anew. */
+#define ASK_AGAIN (3 * USEC_PER_SEC)
+
+typedef struct Asked {
+    uint64_t id;
+    Surface surface;
+    int64_t start;
+} Asked;
+
+struct Causes {
+    Daemon *daemon;
+    CauseClient *client;
+    Asked asked[CAUSE_WAITING_MAX];
+    size_t n;
+};
+
+static const Settling *find_settling(const State *state, const Asked *asked) {
+    for (size_t i = 0; i < state->n_settling; i++)
+        if (state->settling[i].asks && state->settling[i].start == asked->start &&
+            surface_compare(&state->settling[i].surface, &asked->surface) == 0)
+            return &state->settling[i];
+    return NULL;
+}
+
+/* The document of a question that nobody answered. */
+static char *document_without(const char *why) {
+    _cleanup_json_ json_t *cause = json_pack("{sssn sn sn sn sn sn sn sn sn sb so ss}", "summary", "why is not known",
+        "unit", "state", "sub", "result", "exit", "signal", "restarts", "since", "process", "oom", 0, "journal",
+        json_array(), "missing", why);
+    return cause ? json_dumps(cause, JSON_COMPACT) : NULL;
+}
+
+static void take(Causes *causes, const Asked *asked, Cause *cause) {
+    Daemon *d = causes->daemon;
+    if (!find_settling(&d->state, asked) || !cause->document) {
+        cause_done(cause);
+        return;
+    }
+    cause->surface = asked->surface;
+    cause->start = asked->start;
+    cause->answered = true;
+    cause->asked = daemon_now().boottime;
+    if (state_set_cause(&d->state, cause) < 0) {
+        cause_done(cause);
+        log_no_memory();
+        return;
+    }
+    daemon_tick_now(d); /* the event may have waited for this only */
+}
+
+static void on_answered(uint64_t id, const CauseAnswer *answer, const char *why, void *userdata) {
+    Causes *causes = userdata;
+    for (size_t i = 0; i < causes->n; i++) {
+        if (causes->asked[i].id != id) continue;
+        Asked asked = causes->asked[i];
+        causes->asked[i] = causes->asked[--causes->n];
+        Cause cause = {.fate = answer ? answer->fate : FATE_UNKNOWN,
+            .document = answer ? strdup(answer->document) : document_without(why ? why : "no answer")};
+        if (!cause.document) log_no_memory();
+        take(causes, &asked, &cause);
+        return;
+    }
+}
+
+static bool owner_speaks(const Owner *owner) {
+    return owner->unit || owner->pid > 0;
+}
+
+/* Of this list's endpoints on the surface, an owner somebody can be asked about. */
+static const Owner *owner_in(const Daemon *d, const Endpoints *list, const Surface *surface, bool all) {
+    for (size_t i = 0; i < list->n; i++) {
+        const Endpoint *e = &list->items[i];
+        Surface its = surface_of(d->rules, &d->snapshot, e);
+        if (!all && surface_compare(&its, surface) != 0) continue;
+        for (size_t o = 0; o < e->n_owners; o++)
+            if (owner_speaks(e->owners[o])) return e->owners[o];
+    }
+    return NULL;
+}
+
+/* Who held it: as last seen, else as last told or learned. */
+static const Owner *owner_of(const Daemon *d, const Surface *surface) {
+    const Owner *owner = owner_in(d, &d->previous.endpoints, surface, false);
+    const Incident *incident = state_incident_at(&d->state, surface);
+    if (!owner && incident) owner = owner_in(d, &incident->told, surface, true);
+    return owner ? owner : owner_in(d, &d->state.baseline, surface, false);
+}
+
+static void ask(Causes *causes, const Settling *s) {
+    const Daemon *d = causes->daemon;
+    const Owner *owner = owner_of(d, &s->surface);
+    if (!owner || causes->n == CAUSE_WAITING_MAX) return;
+    CauseQuestion question = {.user = USER_NONE, .pid = owner->pid, .started = owner->started};
+    const char *unit = owner->unit_shown ? owner->unit_shown : owner->unit;
+    if (unit && unit_name_valid(unit)) snprintf(question.unit, sizeof question.unit, "%s", unit);
+    /* Before the first look of this run nobody knows how long ago it was as expected. */
+    bool seen_before = s->start > d->first_look;
+    if (seen_before) question.since = s->start_realtime - d->rules->interval - USEC_PER_SEC;
+    Asked *asked = &causes->asked[causes->n];
+    *asked = (Asked){.surface = s->surface, .start = s->start};
+    int r = cause_client_ask(causes->client, &question, &asked->id);
+    if (r == 0)
+        causes->n++;
+    else if (r != -EBUSY && r != -EINVAL)
+        log_write(JOURNAL_TROUBLE, NULL, "cannot ask why a port changed: %s", strerror(-r));
+}
+
+static bool is_asked(const Causes *causes, const Settling *s) {
+    for (size_t i = 0; i < causes->n; i++)
+        if (causes->asked[i].start == s->start && surface_compare(&causes->asked[i].surface, &s->surface) == 0)
+            return true;
+    return false;
+}
+
+void daemon_ask_causes(Daemon *d, const Now *now) {
+    Causes *causes = d->causes;
+    for (size_t i = 0; causes && i < d->state.n_settling && causes->n < CAUSE_WAITING_MAX; i++) {
+        const Settling *s = &d->state.settling[i];
+        if (!s->asks || is_asked(causes, s)) continue;
+        const Cause *known = state_cause(&d->state, &s->surface, s->start);
+        if (known &&
+            (known->fate == FATE_FAILED || known->fate == FATE_STOPPED || now->boottime < known->asked + ASK_AGAIN))
+            continue;
+        if (!known && d->state.n_causes >= CAUSES_MAX) continue;
+        ask(causes, s);
+        if (known || !is_asked(causes, s)) continue;
+        Cause cause = {.surface = s->surface, .start = s->start, .asked = now->boottime};
+        if (state_set_cause(&d->state, &cause) < 0) log_no_memory();
+    }
+}
+
+int daemon_start_causes(Daemon *d) {
+    Causes *causes = calloc(1, sizeof *causes);
+    if (!causes) return -ENOMEM;
+    causes->daemon = d;
+    int r = cause_client_new(d->event, d->options.cause_program, CAUSE_DEADLINE, on_answered, causes, &causes->client);
+    if (r < 0) {
+        free(causes);
+        return r;
+    }
+    d->causes = causes;
+    return 0;
+}
+
+void daemon_stop_causes(Daemon *d) {
+    if (!d->causes) return;
+    cause_client_free(d->causes->client);
+    free(d->causes);
+    d->causes = NULL;
+}
