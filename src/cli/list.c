@@ -4,6 +4,8 @@
 
 #include "cli/marks.h"
 #include "cli/port.h"
+#include "kernel/package.h"
+#include "kernel/roots.h"
 #include "notify/document.h"
 #include "notify/moment.h"
 #include "notify/phrase.h"
@@ -76,14 +78,27 @@ static void print_details(const json_t *endpoint, int64_t now) {
         puts("");
         static const struct {
             const char *key, *label;
-        } lines[] = {{"exe_shown", "serves"}, {"exe", "exe"}, {"unit", "unit"}, {"user", "user"}, {"cmdline", "args"}};
+        } lines[] = {{"exe_shown", "serves"}, {"exe", "exe"}, {"package", "package"}, {"unit", "unit"},
+            {"slice", "slice"}, {"container", "in"}, {"container_id", "id"}, {"user", "user"}, {"cmdline", "args"}};
         for (size_t k = 0; k < ELEMENTSOF(lines); k++)
             if (*phrase_string(owner, lines[k].key))
-                printf("  %-6s  %s\n", lines[k].label, phrase_string(owner, lines[k].key));
-        if (json_is_true(json_object_get(owner, "exe_deleted")))
-            puts("  note    its executable's file is gone or replaced");
+                printf("  %-7s  %s\n", lines[k].label, phrase_string(owner, lines[k].key));
+        static const struct {
+            const char *key, *text;
+        } notes[] = {{"user_unit", "the unit is one of that user's own"},
+            {"exe_deleted", "its executable's file is gone"},
+            {"exe_replaced", "another file is at its executable's path by now: it runs the old one"}};
+        for (size_t k = 0; k < ELEMENTSOF(notes); k++)
+            if (json_is_true(json_object_get(owner, notes[k].key))) printf("  note     %s\n", notes[k].text);
     }
     json_decref(owners);
+}
+
+static int find_packages(const Look *look) {
+    const KernelRoots roots = KERNEL_ROOTS_DEFAULT;
+    _cleanup_(packages_freep) Packages *packages = NULL;
+    int r = packages_new(roots.files, &packages);
+    return r < 0 ? r : packages_fill(packages, &look->snapshot.endpoints);
 }
 
 /* Baseline rows of the ports asked for that are not there. */
@@ -170,6 +185,9 @@ int command_list(Cli *cli) {
     const Port *wanted = cli->n_arguments > 0 ? &port : NULL;
     _cleanup_(look_done) Look look = {.rules = NULL};
     int r = look_take(cli, &look);
+    if (r < 0) return cli_failed(r);
+    /* The table has no room for them. */
+    if (wanted || cli->json) r = find_packages(&look);
     if (r < 0) return cli_failed(r);
     _cleanup_free_ Mark *marks = calloc(look.snapshot.endpoints.n + 1, sizeof *marks);
     _cleanup_json_ json_t *gone = NULL;

@@ -54,6 +54,12 @@ json_t *document_owner(const Owner *owner) {
     if (owner->unit_shown) document_put(&object, "unit_shown", document_string(owner->unit_shown));
     if (owner->exe_shown) document_put(&object, "exe_shown", document_string(owner->exe_shown));
     if (owner->exe_deleted) document_put(&object, "exe_deleted", json_true());
+    if (owner->exe_replaced) document_put(&object, "exe_replaced", json_true());
+    if (owner->package) document_put(&object, "package", document_string(owner->package));
+    if (owner->slice) document_put(&object, "slice", document_string(owner->slice));
+    if (owner->user_unit) document_put(&object, "user_unit", json_true());
+    if (owner->container) document_put(&object, "container", document_string(owner->container));
+    if (owner->container_id) document_put(&object, "container_id", document_string(owner->container_id));
     return object;
 }
 

@@ -16,7 +16,7 @@ static inline void document_unrefp(json_t **document) {
 #define _cleanup_json_ _cleanup_(document_unrefp)
 
 /* {unit, exe, user, uid, pid, comm, cmdline, started} with null for what is not known; also unit_shown, exe_shown,
- * exe_deleted where they say more. */
+ * exe_deleted, exe_replaced, package, slice, user_unit, container, container_id where they say more. */
 json_t *document_owner(const Owner *owner);
 /* {protocol, address, port, device, v6only, count, namespace, owner}; owner is the first or null, "owners" holds all
  * where there are several, "since" when it was learned. */

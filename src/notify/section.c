@@ -35,7 +35,7 @@ static int concerned(const json_t *data, json_t **ret) {
 static void owner_line(FILE *out, const json_t *owner, bool gone) {
     const char *unit = phrase_string(owner, "unit"), *shown = phrase_string(owner, "unit_shown");
     const char *exe = phrase_string(owner, "exe"), *exe_shown = phrase_string(owner, "exe_shown");
-    const char *user = phrase_string(owner, "user");
+    const char *user = phrase_string(owner, "user"), *package = phrase_string(owner, "package");
     const json_t *uid = json_object_get(owner, "uid"), *pid = json_object_get(owner, "pid");
     if (*shown || *unit)
         phrase_name(out, *shown ? shown : unit);
@@ -50,7 +50,12 @@ static void owner_line(FILE *out, const json_t *owner, bool gone) {
         phrase_name(out, exe);
     else
         fputs("executable not known", out);
-    if (json_is_true(json_object_get(owner, "exe_deleted"))) fputs(" (its file is gone or replaced)", out);
+    if (json_is_true(json_object_get(owner, "exe_deleted"))) fputs(" (its file is gone)", out);
+    if (json_is_true(json_object_get(owner, "exe_replaced"))) fputs(" (its file was replaced since)", out);
+    if (*package) {
+        fputs(" of package ", out);
+        phrase_name(out, package);
+    }
     if (*user) {
         fputs(", user ", out);
         phrase_name(out, user);

@@ -26,7 +26,14 @@ static void owner_write(FILE *f, const Owner *owner, Detail detail) {
         value_write(f, "user", owner->user, SIZE_MAX);
         value_write(f, "unit_shown", owner->unit_shown, SIZE_MAX);
         value_write(f, "exe_shown", owner->exe_shown, SIZE_MAX);
+        value_write(f, "slice", owner->slice, SIZE_MAX);
+        value_write(f, "container", owner->container, SIZE_MAX);
+        value_write(f, "container_id", owner->container_id, SIZE_MAX);
+        value_write(f, "package", owner->package, SIZE_MAX);
+        if (owner->user_unit) fputs(" user_unit=1", f);
         if (owner->exe_deleted) fputs(" exe_deleted=1", f);
+        if (owner->exe_replaced) fputs(" exe_replaced=1", f);
+        if (owner->exe_host) fputs(" exe_host=1", f);
         if (owner->pid) fprintf(f, " pid=%lld", (long long)owner->pid);
         value_write(f, "comm", owner->comm, SIZE_MAX);
         value_write(f, "cmdline", owner->cmdline, detail == DETAIL_SHORT ? CMDLINE_SHORT : SIZE_MAX);
@@ -136,25 +143,41 @@ static int value_number(Piece piece, int64_t highest, int64_t *ret) {
 }
 
 static int owner_field(Owner *owner, Piece key, Piece value) {
+    const struct {
+        const char *key;
+        char **text;
+    } texts[] = {
+        {"unit", &owner->unit},
+        {"exe", &owner->exe},
+        {"user", &owner->user},
+        {"unit_shown", &owner->unit_shown},
+        {"slice", &owner->slice},
+        {"container", &owner->container},
+        {"container_id", &owner->container_id},
+        {"package", &owner->package},
+        {"exe_shown", &owner->exe_shown},
+        {"comm", &owner->comm},
+        {"cmdline", &owner->cmdline},
+    };
+    const struct {
+        const char *key;
+        bool *flag;
+    } flags[] = {
+        {"user_unit", &owner->user_unit},
+        {"exe_deleted", &owner->exe_deleted},
+        {"exe_replaced", &owner->exe_replaced},
+        {"exe_host", &owner->exe_host},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+        if (piece_is(key, texts[i].key)) return value_text(value, texts[i].text);
+    for (size_t i = 0; i < ELEMENTSOF(flags); i++)
+        if (piece_is(key, flags[i].key)) {
+            *flags[i].flag = piece_is(value, "1");
+            return 0;
+        }
     int64_t n = 0;
     int r = 0;
-    if (piece_is(key, "unit"))
-        r = value_text(value, &owner->unit);
-    else if (piece_is(key, "exe"))
-        r = value_text(value, &owner->exe);
-    else if (piece_is(key, "user"))
-        r = value_text(value, &owner->user);
-    else if (piece_is(key, "unit_shown"))
-        r = value_text(value, &owner->unit_shown);
-    else if (piece_is(key, "exe_shown"))
-        r = value_text(value, &owner->exe_shown);
-    else if (piece_is(key, "comm"))
-        r = value_text(value, &owner->comm);
-    else if (piece_is(key, "cmdline"))
-        r = value_text(value, &owner->cmdline);
-    else if (piece_is(key, "exe_deleted"))
-        owner->exe_deleted = piece_is(value, "1");
-    else if (piece_is(key, "started"))
+    if (piece_is(key, "started"))
         r = value_number(value, INT64_MAX, &owner->started);
     else if (piece_is(key, "uid")) {
         r = value_number(value, UINT32_MAX - 1, &n);

@@ -23,6 +23,13 @@ static void test_round_trip(void **state) {
     owner->unit_shown = strdup("session-3.scope");
     owner->exe_shown = strdup("/usr/bin/ssh d");
     owner->exe_deleted = true;
+    owner->exe_replaced = true;
+    owner->exe_host = true;
+    owner->user_unit = true;
+    owner->slice = strdup("user-1000.slice");
+    owner->container = strdup("podman container d b\n");
+    owner->container_id = strdup("0123%41");
+    owner->package = strdup("g++-12");
     owner->started = NOW;
     a.v6only = true;
     a.count = 8;
@@ -59,6 +66,15 @@ static void test_round_trip(void **state) {
     assert_int_equal(there->pid, owner->pid);
     assert_int_equal(there->started, owner->started);
     assert_true(there->exe_deleted);
+    assert_true(there->exe_replaced);
+    assert_true(there->exe_host);
+    assert_true(there->user_unit);
+    assert_text(there->slice, owner->slice);
+    assert_text(there->container, owner->container);
+    assert_text(there->container_id, owner->container_id);
+    assert_text(there->package, owner->package);
+    assert_false(back.items[2].owners[0]->exe_replaced);
+    assert_null(back.items[2].owners[0]->package);
     assert_text(back.items[2].owners[0]->exe, "");
 }
 
