@@ -13,7 +13,7 @@ typedef struct UnitFacts {
     char load[WORD_MAX], active[WORD_MAX], sub[WORD_MAX];
     char result[WORD_MAX];
     char restart[WORD_MAX]; /* Restart= of a service */
-    bool job;               /* something is queued or under way for it */
+    char job[WORD_MAX];     /* what is queued or under way for it: "start", "stop", "restart"; "": nothing */
     int code, status;       /* how the last main process ended: CLD_* (0: it did not), and exit status or signal */
     int64_t restarts;       /* by systemd itself, without pause; -1: no service */
     int64_t burst;          /* how many starts are allowed in a row; 0: no limit */
@@ -29,7 +29,7 @@ typedef struct EndFacts {
     char result[WORD_MAX]; /* "": the journal knows of no end */
     int code, status;      /* as above */
     bool asked;            /* by a job that stops or restarts it */
-    bool restart;          /* that job was to restart it */
+    bool restart;          /* to start it again */
     bool again;            /* was started again afterwards */
     int64_t at;
     char invocation[INVOCATION_MAX];

@@ -105,7 +105,8 @@ static int match_manager(Reader *reader) {
         int r = match(reader, "_PID=1");
         return r < 0 ? r : match(reader, "UNIT=%s", q->unit);
     }
-    int r = match(reader, "_UID=%u", (unsigned)q->user);
+    int r = match(reader, "_SYSTEMD_OWNER_UID=%u", (unsigned)q->user);
+    if (r >= 0) r = match(reader, "_SYSTEMD_USER_UNIT=init.scope");
     return r < 0 ? r : match(reader, "USER_UNIT=%s", q->unit);
 }
 
@@ -163,6 +164,7 @@ typedef enum Entry {
     ENTRY_SUCCESS,
     ENTRY_EXIT,
     ENTRY_STOPPING,
+    ENTRY_STOPPED,
     ENTRY_STARTING,
     ENTRY_MEMORY,
     ENTRY_LIMIT,
@@ -177,6 +179,7 @@ static Entry entry_kind(Reader *reader) {
         {SD_MESSAGE_UNIT_SUCCESS_STR, ENTRY_SUCCESS},
         {SD_MESSAGE_UNIT_PROCESS_EXIT_STR, ENTRY_EXIT},
         {SD_MESSAGE_UNIT_STOPPING_STR, ENTRY_STOPPING},
+        {SD_MESSAGE_UNIT_STOPPED_STR, ENTRY_STOPPED},
         {SD_MESSAGE_UNIT_STARTING_STR, ENTRY_STARTING},
         {SD_MESSAGE_UNIT_STARTED_STR, ENTRY_STARTING},
         {SD_MESSAGE_UNIT_OUT_OF_MEMORY_STR, ENTRY_MEMORY},
@@ -195,7 +198,7 @@ static Entry entry_kind(Reader *reader) {
 static void end_read(Reader *reader, JournalFacts *journal) {
     const CauseQuestion *q = reader->question;
     EndFacts *end = &journal->end;
-    bool limit = false, again = false;
+    bool limit = false, again = false, restart = false;
     while (step_back(reader)) {
         Entry entry = entry_kind(reader);
         char invocation[INVOCATION_MAX], job[WORD_MAX];
@@ -209,6 +212,10 @@ static void end_read(Reader *reader, JournalFacts *journal) {
         if (entry == ENTRY_MEMORY) journal->oom = true;
         if (!end->result[0]) {
             if (entry == ENTRY_STARTING) again = true;
+            if (entry == ENTRY_STOPPED) {
+                word_read(reader, "JOB_TYPE", job);
+                restart = strcmp(job, "restart") == 0 || strcmp(job, "try-restart") == 0;
+            }
             if (entry != ENTRY_FAILURE && entry != ENTRY_SUCCESS) continue;
             if (q->invocation[0] && invocation[0] && strcmp(invocation, q->invocation) != 0) continue;
             if (entry == ENTRY_FAILURE)
@@ -217,17 +224,14 @@ static void end_read(Reader *reader, JournalFacts *journal) {
                 strcpy(end->result, "success");
             end->at = entry_time(reader);
             end->again = again;
+            end->restart = restart;
             memcpy(end->invocation, invocation, sizeof(invocation));
             continue;
         }
         if (invocation[0] && end->invocation[0] && strcmp(invocation, end->invocation) != 0) break;
         if (entry == ENTRY_STARTING || entry == ENTRY_FAILURE || entry == ENTRY_SUCCESS) break;
         if (entry == ENTRY_EXIT) process_exit_read(reader, end);
-        if (entry == ENTRY_STOPPING) {
-            word_read(reader, "JOB_TYPE", job);
-            end->asked = true;
-            end->restart = strcmp(job, "restart") == 0;
-        }
+        if (entry == ENTRY_STOPPING) end->asked = true;
     }
     journal->limit = limit;
 }

@@ -15,9 +15,14 @@ static bool is(const char *word, const char *other) {
 
 /* ---- judgement ---- */
 
+/* A stop under way, or done, that is the first half of a restart. */
+static bool will_start(const UnitFacts *unit) {
+    return is(unit->job, "start") || is(unit->job, "restart") || is(unit->job, "try-restart");
+}
+
 static bool is_returning(const UnitFacts *unit) {
     return is(unit->active, "activating") || is(unit->active, "reloading") ||
-           (is(unit->active, "inactive") && unit->job);
+           ((is(unit->active, "inactive") || is(unit->active, "deactivating")) && will_start(unit));
 }
 
 static bool is_down(const UnitFacts *unit) {
@@ -161,11 +166,11 @@ static char *end_text(const Facts *facts, const Judgement *j) {
         if (!why) return NULL;
         return text_printf("failed%s%s%s: %s", j->asked ? " while it was being stopped" : "", at, clock, why);
     }
-    bool under_way = facts->unit.known && is(facts->unit.active, "deactivating");
+    if (facts->unit.known && is(facts->unit.active, "deactivating"))
+        return text_printf("is %s since %s", will_start(&facts->unit) ? "restarting" : "stopping", clock);
     if (j->asked)
-        return text_printf("%s %s%s%s on request", under_way ? "is being" : "was",
-            facts->journal.end.restart ? "restarted" : "stopped", under_way ? " since " : at, clock);
-    if (under_way) return text_printf("is stopping since %s", clock);
+        return text_printf("was %s%s%s on request",
+            facts->journal.end.restart || will_start(&facts->unit) ? "restarted" : "stopped", at, clock);
     /* without the journal nobody knows whether it was asked to */
     if (!facts->journal.end.result[0]) return text_printf("stopped%s%s", at, clock);
     if (j->code == CLD_EXITED) return text_printf("ended by itself%s%s with exit status %d", at, clock, j->status);
@@ -180,7 +185,7 @@ static char *outlook_text(const Facts *facts, const Judgement *j) {
     if (j->limit) return strdup("; restart limit reached");
     if (!unit->known) return strdup(facts->journal.end.again ? "; it was started again" : "");
     if (is(unit->sub, "auto-restart")) return strdup("; systemd is about to start it again");
-    if (is_returning(unit)) return strdup("; it is being started again");
+    if (is_returning(unit) && !is(unit->active, "deactivating")) return strdup("; it is being started again");
     if (is(unit->active, "active")) return strdup("; it is running again");
     if (is(unit->load, "masked")) return strdup("; it is masked");
     if (facts->process == PROCESS_ALIVE) return text_printf("; its process %d lives on", (int)facts->question.pid);

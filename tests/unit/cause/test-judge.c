@@ -119,10 +119,11 @@ static void test_stops(void **state) {
             "was stopped at 14:02:03 UTC on request; it is masked"},
         {{STOPPING}, {}, PROCESS_ALIVE, FATE_STOPPED, "is stopping since 14:02:03 UTC; its process 812 lives on"},
         /* a restart: stopped, its start is queued */
-        {{STOPPED, .job = true}, {.end = {.result = "success", .asked = true, .restart = true}}, PROCESS_GONE,
+        {{STOPPED, .job = "restart"}, {.end = {.result = "success", .asked = true, .restart = true}}, PROCESS_GONE,
             FATE_RETURNING, "was restarted at 14:02:03 UTC on request; it is being started again"},
-        {{STOPPING}, {.end = {.result = "success", .asked = true, .restart = true}}, PROCESS_GONE, FATE_RETURNING,
-            "is being restarted since 14:02:03 UTC on request"},
+        {{STOPPING, .job = "restart"}, {}, PROCESS_ALIVE, FATE_RETURNING,
+            "is restarting since 14:02:03 UTC; its process 812 lives on"},
+        {{STOPPED, .job = "stop"}, {}, PROCESS_GONE, FATE_STOPPED, "stopped at 14:02:03 UTC"},
     };
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) judge(&cases[i]);
 }
