@@ -1,20 +1,20 @@
 #include <errno.h>
 
-#include "kernel/sockets_internal.h"
+#include "kernel/tables.h"
 
 #define MORE_LOOKS 2u  /* after the one of the tick: a union of three */
 #define SINGLY_MAX 4u  /* more missing endpoints of a protocol than that: look at its whole tables */
 #define EXACT_MAX 128u /* confirmations of single endpoints after that */
 
-static bool decides(const Sockets *s, const Known *known) {
-    return s->tables[known->row.table].state == DUMP_COMPLETE;
+static bool decides(const Tables *t, const Known *known) {
+    return t->tables[known->row.table].state == DUMP_COMPLETE;
 }
 
 /* UDP sockets of clients come and go by the hundred, and nothing was told of those that did not settle. */
-static bool needs_confirmation(const Sockets *s, const Known *known, int64_t now) {
+static bool needs_confirmation(const Tables *t, const Known *known, int64_t now) {
     const SockRow *row = &known->row;
-    if (table_protocol(row->table) == PROTOCOL_TCP || row->port < s->first || row->port > s->last) return true;
-    return known->since == INT64_MIN || now - known->since >= s->udp_settle;
+    if (table_protocol(row->table) == PROTOCOL_TCP || row->port < t->shared->first || row->port > t->shared->last) return true;
+    return known->since == INT64_MIN || now - known->since >= t->shared->udp_settle;
 }
 
 typedef struct Missing {
@@ -23,22 +23,22 @@ typedef struct Missing {
 } Missing;
 
 /* What is known and lacks in rows (sorted). */
-static int find_missing(Sockets *s, int64_t now, Missing *ret) {
-    if (s->missing_allocated < s->known.n) {
-        const Known **items = reallocarray(s->missing, s->known.allocated, sizeof(*items));
+static int find_missing(Tables *t, int64_t now, Missing *ret) {
+    if (t->missing_allocated < t->known.n) {
+        const Known **items = reallocarray(t->missing, t->known.allocated, sizeof(*items));
         if (!items) return -ENOMEM;
-        s->missing = items;
-        s->missing_allocated = s->known.allocated;
+        t->missing = items;
+        t->missing_allocated = t->known.allocated;
     }
     Missing missing = {0};
     size_t at = 0;
-    for (size_t i = 0; i < s->known.n; i++) {
-        const Known *known = &s->known.items[i];
+    for (size_t i = 0; i < t->known.n; i++) {
+        const Known *known = &t->known.items[i];
         int order = 1;
-        while (at < s->rows.n && (order = sockrow_compare_key(&s->rows.items[at], &known->row)) < 0) at++;
-        if (at < s->rows.n && order == 0) continue;
-        if (!decides(s, known) || !needs_confirmation(s, known, now)) continue;
-        s->missing[missing.n++] = known;
+        while (at < t->rows.n && (order = sockrow_compare_key(&t->rows.items[at], &known->row)) < 0) at++;
+        if (at < t->rows.n && order == 0) continue;
+        if (!decides(t, known) || !needs_confirmation(t, known, now)) continue;
+        t->missing[missing.n++] = known;
         missing.per_protocol[table_protocol(known->row.table)]++;
     }
     *ret = missing;
@@ -52,63 +52,63 @@ static bool is_there(const SockRows *rows, size_t from, const SockRow *key) {
 }
 
 /* Asks for this endpoint alone. The filter runs in the kernel: an empty answer is one walk that was never resumed. */
-static int confirm_singly(Sockets *s, const Known *known) {
+static int confirm_singly(Tables *t, const Known *known) {
     for (unsigned i = 0; i <= MORE_LOOKS; i++) {
-        size_t before = s->rows.n;
+        size_t before = t->rows.n;
         Dump result;
-        int r = sockets_dump(s, known->row.table, &known->row, &result);
+        int r = tables_dump(t, known->row.table, &known->row, &result);
         if (r < 0) return r;
         if (result.state != DUMP_COMPLETE) return 0;
-        if (is_there(&s->rows, before, &known->row)) {
-            s->statistics.confirmed_present++;
+        if (is_there(&t->rows, before, &known->row)) {
+            t->shared->statistics.confirmed_present++;
             return 0;
         }
         if (result.one_message) break;
     }
-    s->statistics.confirmed_gone++;
+    t->shared->statistics.confirmed_gone++;
     return 0;
 }
 
-static int look_again(Sockets *s, Protocol protocol) {
+static int look_again(Tables *t, Protocol protocol) {
     for (Table table = 0; table < TABLE_MAX; table++) {
         if (table_protocol(table) != protocol) continue;
-        for (unsigned i = 0; i < MORE_LOOKS && s->tables[table].state == DUMP_COMPLETE; i++) {
-            s->consistent[table] = false; /* the first look of a tick is no second look */
-            int r = sockets_dump_table(s, table);
+        for (unsigned i = 0; i < MORE_LOOKS && t->tables[table].state == DUMP_COMPLETE; i++) {
+            t->consistent[table] = false; /* the first look of a tick is no second look */
+            int r = tables_dump_table(t, table);
             if (r < 0) return r;
-            if (s->consistent[table]) break;
+            if (t->consistent[table]) break;
         }
     }
     return 0;
 }
 
-int sockets_confirm(Sockets *s, int64_t now) {
+int tables_confirm(Tables *t, int64_t now) {
     Missing missing;
-    int r = find_missing(s, now, &missing);
+    int r = find_missing(t, now, &missing);
     if (r < 0 || missing.n == 0) return r;
-    size_t before = s->rows.n;
+    size_t before = t->rows.n;
     bool whole[PROTOCOL_MAX] = {false};
     for (Protocol protocol = 0; r >= 0 && protocol < PROTOCOL_MAX; protocol++) {
         whole[protocol] = missing.per_protocol[protocol] > SINGLY_MAX;
-        if (whole[protocol]) r = look_again(s, protocol);
+        if (whole[protocol]) r = look_again(t, protocol);
     }
-    if (r >= 0 && s->rows.n > before) {
-        sockrows_sort(&s->rows);
-        r = find_missing(s, now, &missing);
+    if (r >= 0 && t->rows.n > before) {
+        sockrows_sort(&t->rows);
+        r = find_missing(t, now, &missing);
     }
     unsigned exact = 0;
     for (size_t i = 0; r >= 0 && i < missing.n; i++) {
-        const Known *known = s->missing[i];
+        const Known *known = t->missing[i];
         bool was_whole = whole[table_protocol(known->row.table)];
-        if (!decides(s, known)) continue;
-        if (was_whole && (s->consistent[known->row.table] || exact >= EXACT_MAX)) {
-            s->statistics.confirmed_gone++;
+        if (!decides(t, known)) continue;
+        if (was_whole && (t->consistent[known->row.table] || exact >= EXACT_MAX)) {
+            t->shared->statistics.confirmed_gone++;
             continue;
         }
         exact++;
-        r = confirm_singly(s, known);
+        r = confirm_singly(t, known);
     }
-    if (r >= 0) sockrows_sort(&s->rows);
+    if (r >= 0) sockrows_sort(&t->rows);
     return r;
 }
 
@@ -124,27 +124,28 @@ static int known_push(KnownList *list, const SockRow *row, int64_t since) {
     return 0;
 }
 
-int sockets_remember(Sockets *s, int64_t now) {
-    s->next.n = 0;
+int tables_remember(Tables *t, int64_t now) {
+    t->next.n = 0;
     size_t at = 0, old = 0;
-    while (at < s->rows.n || old < s->known.n) {
-        const SockRow *row = at < s->rows.n ? &s->rows.items[at] : NULL;
-        const Known *known = old < s->known.n ? &s->known.items[old] : NULL;
+    while (at < t->rows.n || old < t->known.n) {
+        const SockRow *row = at < t->rows.n ? &t->rows.items[at] : NULL;
+        const Known *known = old < t->known.n ? &t->known.items[old] : NULL;
         int order = row && known ? sockrow_compare_key(row, &known->row) : 0, r = 0;
         if (known && (!row || order > 0)) {
-            if (!decides(s, known)) r = known_push(&s->next, &known->row, known->since);
+            if (!decides(t, known)) r = known_push(&t->next, &known->row, known->since);
             old++;
         } else if (row) {
             bool same = known && order == 0;
-            r = known_push(&s->next, row, same ? known->since : s->started ? now : INT64_MIN);
+            r = known_push(&t->next, row, same ? known->since : t->started ? now : INT64_MIN);
             if (same) old++;
             do at++;
-            while (at < s->rows.n && sockrow_compare_key(&s->rows.items[at], row) == 0);
+            while (at < t->rows.n && sockrow_compare_key(&t->rows.items[at], row) == 0);
         }
         if (r < 0) return r;
     }
-    KnownList previous = s->known;
-    s->known = s->next;
-    s->next = previous;
+    KnownList previous = t->known;
+    t->known = t->next;
+    t->next = previous;
+    t->started = true;
     return 0;
 }

@@ -270,6 +270,15 @@ const char *owners_trouble(const Owners *owners) {
     return owners->denied ? "some processes cannot be looked into: what they hold has no owner" : NULL;
 }
 
+int owners_process(Owners *owners, pid_t pid, uint64_t started, Owner **ret) {
+    Holder *holder;
+    int r = holders_get(owners->holders, pid, started, &holder);
+    if (r < 0) return r;
+    *ret = owner_ref(holder->owner);
+    holders_release(owners->holders, holder);
+    return 0;
+}
+
 OwnersStatistics owners_statistics(const Owners *owners) {
     return (OwnersStatistics){
         .sockets = owners->n,

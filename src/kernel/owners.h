@@ -35,6 +35,9 @@ bool owners_undecided(const Owners *owners);
 /* Why owners cannot be seen: a static line, or NULL. */
 const char *owners_trouble(const Owners *owners);
 
+/* What a process is as an owner; *ret is a reference. 0, -ESRCH where it is gone, -EACCES, -ENOMEM ... */
+int owners_process(Owners *owners, pid_t pid, uint64_t started, Owner **ret);
+
 typedef struct OwnersStatistics {
     size_t sockets, holders; /* in the cache */
     uint64_t scans;          /* looks into procfs, near ones included */

@@ -18,6 +18,7 @@
 
 struct Sockdiag {
     struct mnl_socket *socket;
+    bool elsewhere; /* opened by sockdiag_open */
     uint32_t sequence;
     char *buffer; /* BUFFER_SIZE */
 };
@@ -55,6 +56,15 @@ static int connect_kernel(Sockdiag *s) {
     }
     s->socket = socket;
     return 0;
+}
+
+int sockdiag_open(Sockdiag *s) {
+    s->elsewhere = true;
+    return connect_kernel(s);
+}
+
+bool sockdiag_is_open(const Sockdiag *s) {
+    return s->socket != NULL;
 }
 
 /* "Source is exactly this address and port, bound to this device or to none", in the filter language of inet_diag: a
@@ -133,6 +143,10 @@ static void incomplete(Dump *dump, int error, const char *reason) {
 }
 
 static int dump_once(Sockdiag *s, Table table, const SockRow *exact, SockRows *rows, Dump *ret) {
+    if (s->elsewhere && !s->socket) {
+        incomplete(ret, 0, "its network namespace has to be entered again");
+        return 0;
+    }
     int r = connect_kernel(s);
     if (r < 0) return r;
     r = send_request(s, table, exact);

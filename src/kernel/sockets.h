@@ -14,6 +14,7 @@ typedef struct SocketsOptions {
     int64_t udp_settle; /* microseconds before the owner of a UDP socket on an ephemeral port is looked up, and before
                            its leaving is confirmed */
     bool resolve_all;   /* for one snapshot: look up every owner at once, whatever it costs */
+    bool all_namespaces; /* every network namespace that can be entered, not only the caller's; the others are counted */
 } SocketsOptions;
 
 typedef struct Sockets Sockets;
@@ -24,6 +25,8 @@ typedef struct Sockets Sockets;
 int sockets_new(const KernelRoots *roots, const SocketsOptions *options, Sockets **ret);
 Sockets *sockets_free(Sockets *sockets); /* takes NULL, returns NULL */
 DEFINE_CLEANUP(Sockets *, sockets_free);
+/* After a reload; other namespaces are found anew. 0 or -ENOMEM. */
+int sockets_set_all_namespaces(Sockets *sockets, bool all);
 void sockets_set_udp_settle(Sockets *sockets, int64_t udp_settle); /* after a reload */
 
 /* Takes a snapshot: *ret is filled on success and then the caller's (snapshot_done); its endpoints are sorted and
