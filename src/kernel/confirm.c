@@ -13,7 +13,8 @@ static bool decides(const Tables *t, const Known *known) {
 /* UDP sockets of clients come and go by the hundred, and nothing was told of those that did not settle. */
 static bool needs_confirmation(const Tables *t, const Known *known, int64_t now) {
     const SockRow *row = &known->row;
-    if (table_protocol(row->table) == PROTOCOL_TCP || row->port < t->shared->first || row->port > t->shared->last) return true;
+    if (table_protocol(row->table) == PROTOCOL_TCP || row->port < t->shared->first || row->port > t->shared->last)
+        return true;
     return known->since == INT64_MIN || now - known->since >= t->shared->udp_settle;
 }
 

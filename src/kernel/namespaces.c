@@ -19,7 +19,7 @@
 #define NEW_PIDS_MAX 256u   /* looked at in one tick; of more, all are looked at in turn */
 #define YOUNG_MAX 64u       /* processes that are looked at again: they may move soon after they were made */
 #define YOUNG_FOR (10 * USEC_PER_SEC)
-#define SWEEP_PIDS 16u      /* others looked at in one tick */
+#define SWEEP_PIDS 16u       /* others looked at in one tick */
 #define SWEEP_PIDS_LOST 512u /* while it has to be known whether a namespace has a process left */
 #define NAMED_FOR (10 * USEC_PER_SEC)
 #define NAMES_FRESH (5 * USEC_PER_SEC)
@@ -173,7 +173,8 @@ static int look_at(Namespaces *n, pid_t pid, int64_t now) {
     uint64_t inode;
     Space *space;
     int r = inode_of(n, pid, &inode);
-    if (r == -EACCES && pid != 1) n->denied_now = true; /* the first of all lives in no container that we do not live in */
+    if (r == -EACCES && pid != 1)
+        n->denied_now = true; /* the first of all lives in no container that we do not live in */
     if (r < 0) return 0;
     r = meet(n, inode, &space);
     if (r < 0 || !space) return r;

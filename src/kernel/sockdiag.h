@@ -30,8 +30,9 @@ int sockdiag_new(Sockdiag **ret);
 Sockdiag *sockdiag_free(Sockdiag *s); /* takes NULL, returns NULL */
 DEFINE_CLEANUP(Sockdiag *, sockdiag_free);
 
-/* Opens the socket now, in the network namespace the caller is in, which need not be the one it is in later: then a dump
- * never opens another. One that has had to be closed since is opened by the next call of this. 0 or a negative errno. */
+/* Opens the socket now, in the network namespace the caller is in, which need not be the one it is in later: then a
+ * dump never opens another. One that has had to be closed since is opened by the next call of this. 0 or a negative
+ * errno. */
 int sockdiag_open(Sockdiag *s);
 bool sockdiag_is_open(const Sockdiag *s);
 

@@ -236,7 +236,8 @@ int sockets_take(Sockets *sockets, Snapshot *ret) {
     Sockets *s = sockets;
     int64_t now = boottime();
     if (!s->started || now - s->range_read >= RANGE_INTERVAL) {
-        (void)procfs_port_range(&s->shared.roots, &s->shared.first, &s->shared.last); /* unreadable: what was known stays */
+        (void)procfs_port_range(
+            &s->shared.roots, &s->shared.first, &s->shared.last); /* unreadable: what was known stays */
         s->range_read = now;
     }
     int r = take_rows(s, now);

@@ -14,7 +14,8 @@ typedef struct SocketsOptions {
     int64_t udp_settle; /* microseconds before the owner of a UDP socket on an ephemeral port is looked up, and before
                            its leaving is confirmed */
     bool resolve_all;   /* for one snapshot: look up every owner at once, whatever it costs */
-    bool all_namespaces; /* every network namespace that can be entered, not only the caller's; the others are counted */
+    bool
+        all_namespaces; /* every network namespace that can be entered, not only the caller's; the others are counted */
 } SocketsOptions;
 
 typedef struct Sockets Sockets;

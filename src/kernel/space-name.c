@@ -1,6 +1,7 @@
 #include "kernel/space-name.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Container engines give names of their own to namespaces, new ones each time: cni-UUID, netns-UUID. */
@@ -25,12 +26,34 @@ static bool is_service(const char *unit) {
     return has_suffix(unit, ".service") && strcmp(unit, "run.service") != 0 && strncmp(unit, "user@", 5) != 0;
 }
 
+/* "docker container web" is docker:web; one of a user's own service manager has his number, because he chose the name:
+ * podman:web@1000. */
+static bool name_container(const Owner *owner, char ret[static NAMESPACE_MAX]) {
+    const char *blank = owner->container ? strchr(owner->container, ' ') : NULL;
+    const char *name = blank ? strchr(blank + 1, ' ') : NULL;
+    if (!blank) return false;
+    if (!name && !owner->container_id) return false;
+    char kind[32], whole[512];
+    snprintf(kind, sizeof(kind), "%.*s", (int)(blank - owner->container), owner->container);
+    if (strncmp(blank, " machine", 8) == 0) strcpy(kind, "machine");
+    const char *slice = owner->user_unit && owner->slice ? owner->slice : "";
+    int digits = strncmp(slice, "user-", 5) == 0 ? (int)strspn(slice + 5, "0123456789") : 0;
+    if (name)
+        snprintf(
+            whole, sizeof(whole), "%s%s%.*s", name + 1, owner->user_unit ? "@" : "", digits, slice + (digits ? 5 : 0));
+    else
+        snprintf(whole, sizeof(whole), "%.12s", owner->container_id);
+    namespace_name(kind, whole, strlen(whole), ret);
+    return true;
+}
+
 bool space_name_of(const Owner *owner, const char *file, char ret[static NAMESPACE_MAX]) {
     const char *kind = "program", *name = owner ? owner->exe : NULL;
+    if (owner && name_container(owner, ret)) return true;
     if (file && !is_made_up(file)) {
         kind = "netns";
         name = file;
-    } else if (owner && owner->unit && is_service(owner->unit)) {
+    } else if (owner && owner->unit && !owner->user_unit && is_service(owner->unit)) {
         kind = "unit";
         name = owner->unit;
     } else if (!name && file) {

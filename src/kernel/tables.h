@@ -35,7 +35,7 @@ typedef struct Tables {
     Dump tables[TABLE_MAX];
     bool consistent[TABLE_MAX]; /* some dump of this tick fitted one message */
     bool started;
-    bool elsewhere; /* another network namespace than the caller's */
+    bool elsewhere;  /* another network namespace than the caller's */
     int sockstat[2]; /* IPv4, IPv6 */
 } Tables;
 

@@ -69,13 +69,12 @@ static bool listens(Space *space, uint16_t port) {
 
 static Namespaces *open_namespaces(const char *names, bool enter) {
     Namespaces *namespaces = NULL;
-    assert_int_equal(
-        namespaces_new(&shared, &(NamespacesOptions){.names = names, .enter = enter}, &namespaces), 0);
+    assert_int_equal(namespaces_new(&shared, &(NamespacesOptions){.names = names, .enter = enter}, &namespaces), 0);
     return namespaces;
 }
 
-/* Found at once if it was there before, soon if it came later, and read in either case; the caller's own namespace is the
- * same before and after. */
+/* Found at once if it was there before, soon if it came later, and read in either case; the caller's own namespace is
+ * the same before and after. */
 static void test_found(void **state) {
     (void)state;
     uint64_t home = inode_of(getpid());
@@ -213,6 +212,19 @@ static void test_names(void **state) {
     expect_name(NULL, "blue", "netns:blue");
     expect_name(NULL, made_up, "netns:cni-5d1b3a70-6d6f-4c1c-9d45-7d0b8a6f0c11");
     expect_name(NULL, NULL, "");
+    owner.container = (char *)"docker container web";
+    owner.container_id = (char *)"0123456789abcdef0123";
+    expect_name(&owner, "blue", "docker:web");
+    owner.container = (char *)"docker container";
+    expect_name(&owner, NULL, "docker:0123456789ab");
+    owner.container = (char *)"systemd machine mail";
+    expect_name(&owner, NULL, "machine:mail");
+    /* A user's own container is not root's of that name, nor his service root's. */
+    owner = (Owner){.unit = (char *)"web.service", .exe = (char *)"/usr/bin/web", .user_unit = true};
+    expect_name(&owner, NULL, "program:/usr/bin/web");
+    owner.container = (char *)"podman container web";
+    owner.slice = (char *)"user-1000.slice";
+    expect_name(&owner, NULL, "podman:web@1000");
     /* Long ones that begin alike stay two. */
     char a[400], b[400], one[NAMESPACE_MAX], two[NAMESPACE_MAX];
     memset(a, 'a', sizeof a);
