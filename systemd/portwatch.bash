@@ -14,7 +14,7 @@ _portwatch_notifiers() {
 
 _portwatch() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
-    local commands="status list diff accept ack pause resume baseline history test check-config"
+    local commands="status list diff explain accept ack pause resume baseline history test check-config"
     local options="--json --config --state-dir --plugin-dir --help --version"
     local command="" word i
     local -a where=()
@@ -62,7 +62,7 @@ _portwatch() {
         case $command in
         accept) words="$(_portwatch_tokens "${where[@]}") $(_portwatch_ports "${where[@]}")" ;;
         ack) words=$(_portwatch_tokens "${where[@]}") ;;
-        list | diff | resume | history) words=$(_portwatch_ports "${where[@]}") ;;
+        list | diff | explain | resume | history) words=$(_portwatch_ports "${where[@]}") ;;
         pause) [[ $previous == pause ]] && words="30m 1h 4h 1d" || words=$(_portwatch_ports "${where[@]}") ;;
         baseline) words="show" ;;
         test) words=$(_portwatch_notifiers "${where[@]}") ;;

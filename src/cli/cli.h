@@ -22,7 +22,7 @@ typedef struct Colours {
 typedef struct Cli {
     const char *config, *state_dir;
     const char *plugin_dir; /* NULL: the one built in */
-    const char *notify_program;
+    const char *notify_program, *cause_program;
     bool config_given; /* on the command line */
     bool json;
     Colours colours;
@@ -39,6 +39,7 @@ int command_ack(Cli *cli);
 int command_baseline(Cli *cli);
 int command_check_config(Cli *cli);
 int command_diff(Cli *cli);
+int command_explain(Cli *cli);
 int command_history(Cli *cli);
 int command_list(Cli *cli);
 int command_pause(Cli *cli);

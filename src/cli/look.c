@@ -118,6 +118,17 @@ json_t *look_document(const Look *look, const View *view) {
         view->rule ? view->rule->name : NULL, before, after);
 }
 
+char *look_owner_phrase(const json_t *owner) {
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) return NULL;
+    phrase_owner(out, owner, PHRASE_NAME);
+    if (fclose(out) == 0) return text;
+    free(text);
+    return NULL;
+}
+
 void look_foot(const Cli *cli, const Look *look) {
     const json_t *unseen = json_object_get(look->coverage, "not_seen");
     printf("\n%sSeen: %s.", cli->colours.dim, phrase_string(look->coverage, "seen"));

@@ -31,5 +31,7 @@ json_t *look_document(const Look *look, const View *view);
 /* A document for phrase_summary made of parts. before, after are taken. NULL: no memory. */
 json_t *look_document_of(const char *type, const Surface *surface, Change change, Reach reach, const char *name,
     json_t *before, json_t *after);
+/* An owner of a document in a few words: "nginx (user www-data)". Allocated; NULL: no memory. */
+char *look_owner_phrase(const json_t *owner);
 /* "Seen: ... Not seen: ..." and what configuration and baseline lack, as lines. */
 void look_foot(const Cli *cli, const Look *look);

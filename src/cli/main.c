@@ -18,6 +18,7 @@ static const Command commands[] = {
     {"status", "", "the daemon, what it sees, open incidents, every notifier", command_status, 0, 0, 0},
     {"list", "[PORT]", "endpoints now, with owner, against the baseline", command_list, 0, 0, 1},
     {"diff", "[PORT...]", "baseline against a fresh look, as - and + rows", command_diff, 0, 0, SIZE_MAX},
+    {"explain", "PORT", "why a port can or cannot be reached, and what to do next", command_explain, 0, 1, 1},
     {"accept", "TOKEN|PORT|--all [--reason TEXT]", "makes what stands now the expected state", command_accept,
         TAKES_ALL | TAKES_REASON, 0, 1},
     {"ack", "TOKEN", "no more reminders for an incident", command_ack, 0, 1, 1},
@@ -64,6 +65,7 @@ enum {
     OPTION_STATE_DIR,
     OPTION_PLUGIN_DIR,
     OPTION_NOTIFY_PROGRAM,
+    OPTION_CAUSE_PROGRAM,
     OPTION_JSON,
     OPTION_HELP,
     OPTION_VERSION,
@@ -78,6 +80,7 @@ static const struct option long_options[] = {
     {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
     {"plugin-dir", required_argument, NULL, OPTION_PLUGIN_DIR},
     {"notify-program", required_argument, NULL, OPTION_NOTIFY_PROGRAM}, /* for tests in a build directory */
+    {"cause-program", required_argument, NULL, OPTION_CAUSE_PROGRAM},   /* the same */
     {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -103,6 +106,9 @@ static int read_options(int argc, char **argv, Cli *cli, unsigned *taken) {
             break;
         case OPTION_NOTIFY_PROGRAM:
             cli->notify_program = optarg;
+            break;
+        case OPTION_CAUSE_PROGRAM:
+            cli->cause_program = optarg;
             break;
         case OPTION_JSON:
             cli->json = true;
@@ -137,7 +143,10 @@ static int read_options(int argc, char **argv, Cli *cli, unsigned *taken) {
 }
 
 int main(int argc, char **argv) {
-    Cli cli = {.config = PORTWATCH_CONFIG, .state_dir = PORTWATCH_STATE_DIR, .notify_program = PORTWATCH_NOTIFY};
+    Cli cli = {.config = PORTWATCH_CONFIG,
+        .state_dir = PORTWATCH_STATE_DIR,
+        .notify_program = PORTWATCH_NOTIFY,
+        .cause_program = PORTWATCH_CAUSE};
     unsigned taken = 0;
     int r = read_options(argc, argv, &cli, &taken);
     if (r >= 0) return r;

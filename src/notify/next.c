@@ -52,9 +52,13 @@ json_t *document_next(const Event *event, const Rules *rules) {
         good = next_add(array, "look", configuration ? "portwatch check-config" : "portwatch status");
     } else {
         char surface[SURFACE_TEXT_MAX];
-        if (event->surface.port != 0 && event->surface.protocol == PROTOCOL_TCP)
-            good = next_add(array, "look", "portwatch list %u", event->surface.port);
-        else
+        if (event->surface.namespace[0]) /* its name is somebody's choice */
+            good = next_add(array, "look", "portwatch list");
+        else if (event->surface.port != 0 && event->surface.protocol == PROTOCOL_TCP)
+            good = next_add(array, "look", "portwatch explain %u", event->surface.port);
+        else if (event->surface.port != 0)
+            good = next_add(array, "look", "portwatch explain %s", surface_format(&event->surface, surface));
+        else /* the ephemeral ports together: explain takes one */
             good = next_add(array, "look", "portwatch list %s", surface_format(&event->surface, surface));
         const Place *place = stated_place(event, rules);
         bool open = event->has_incident && event->incident.state == INCIDENT_OPEN && token_plain(event->incident.token);

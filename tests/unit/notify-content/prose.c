@@ -66,7 +66,7 @@ static void test_widened(void **state) {
         "Owner  postgresql@15-main.service, /usr/lib/postgresql/15/bin/postgres, user postgres, pid 8123\n"
         "\n"
         "On db1:\n"
-        "  look   portwatch list 5432\n"
+        "  look   portwatch explain 5432\n"
         "  keep   sudo portwatch accept K7Q2 --reason \"...\"\n"
         "  later  sudo portwatch ack K7Q2\n"
         "\n"

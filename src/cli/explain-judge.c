@@ -1,0 +1,108 @@
+/* From facts to findings: what hinders, what is not known, what is worth knowing. */
+#include <errno.h>
+#include <string.h>
+
+#include "cli/explain-words.h"
+#include "notify/phrase.h"
+
+static int judge_firewall(const Firewall *firewall, Case *c) {
+    int r = 0;
+    size_t rules = 0, policies = 0;
+    for (size_t i = 0; i < c->quotes.n; i++) *(c->quotes.items[i].policy ? &policies : &rules) += 1;
+    rules += c->quotes.more;
+    if (rules > 0)
+        r = finding_add(c, "firewall", WEIGHT_NOTE,
+            text_printf("%zu firewall rule%s it; whether packets pass is not judged here", rules,
+                rules == 1 ? " names" : "s name"),
+            NULL);
+    else if (policies > 0)
+        r = finding_add(c, "firewall", WEIGHT_NOTE,
+            strdup("the firewall drops what no rule accepts, and no rule names this port"),
+            strdup("sudo nft list ruleset"));
+    if (r >= 0 && c->quotes.opaque > 0)
+        r = finding_add(c, "firewall-opaque", WEIGHT_NOTE,
+            text_printf(
+                "%zu rule%s of iptables cannot be read by nft", c->quotes.opaque, c->quotes.opaque == 1 ? "" : "s"),
+            strdup("sudo iptables-save"));
+    if (r >= 0 && firewall->legacy)
+        r = finding_add(c, "firewall-legacy", WEIGHT_NOTE,
+            strdup("there are tables of the older iptables too, which are not read here"),
+            strdup("sudo iptables-legacy-save"));
+    return r;
+}
+
+static int judge_ephemeral(const Explanation *e, Case *c) {
+    if (!c->ephemeral) return 0;
+    const Snapshot *snapshot = &e->look.snapshot;
+    return finding_add(c, "ephemeral", WEIGHT_NOTE,
+        text_printf("%u lies in the ephemeral range (%u-%u), from which outgoing connections take theirs", c->port,
+            snapshot->ephemeral_first, snapshot->ephemeral_last),
+        NULL);
+}
+
+/* The heaviest first; of equal ones the first found. */
+static void sort_findings(Case *c) {
+    for (size_t i = 1; i < c->n_findings; i++)
+        for (size_t k = i; k > 0 && c->findings[k].weight > c->findings[k - 1].weight; k--) {
+            Finding swap = c->findings[k];
+            c->findings[k] = c->findings[k - 1];
+            c->findings[k - 1] = swap;
+        }
+}
+
+/* What another host would be asked to do, where all here is well. */
+static char *next_from_elsewhere(const Explanation *e, const Case *c) {
+    char text[INET6_ADDRSTRLEN] = "127.0.0.1";
+    const Endpoint *row = c->n_rows > 0 ? c->rows[0].endpoint : NULL;
+    if (!row) return NULL;
+    if (!address_is_any(&row->address))
+        address_format(&row->address, text);
+    else
+        for (size_t i = e->host.n; i-- > 0;) {
+            const Address *address = &e->host.addresses[i].address;
+            bool fits = address->family == row->address.family || endpoint_is_dual(row);
+            if (fits && !address_is_link_local(address)) address_format(address, text);
+        }
+    if (row->address.family == AF_INET6 && strcmp(text, "127.0.0.1") == 0 && !endpoint_is_dual(row))
+        strcpy(text, "::1");
+    return text_printf("nc -vz%s -w 3 %s %u", c->protocol == PROTOCOL_TCP ? "" : "u", text, c->port);
+}
+
+static int judge_case(const Explanation *e, Case *c) {
+    int r = c->n_rows > 0 ? explain_judge_bound(e, c) : explain_judge_closed(e, c);
+    if (r >= 0) r = judge_ephemeral(e, c);
+    if (r >= 0) r = judge_firewall(&e->firewall, c);
+    if (r < 0) return r;
+    sort_findings(c);
+    Finding *first = c->findings;
+    if (first->weight == WEIGHT_WELL && !first->next && c->n_rows > 0) {
+        first->next = next_from_elsewhere(e, c);
+        return first->next ? 0 : -ENOMEM;
+    }
+    return 0;
+}
+
+static const char *next_of(const Case *c) {
+    for (size_t i = 0; i < c->n_findings; i++)
+        if (c->findings[i].next) return c->findings[i].next;
+    return NULL;
+}
+
+int explain_judge(Explanation *e) {
+    static const int codes[] = {
+        [WEIGHT_NOTE] = EXIT_WELL,
+        [WEIGHT_WELL] = EXIT_WELL,
+        [WEIGHT_UNKNOWN] = EXIT_UNKNOWN,
+        [WEIGHT_FAULT] = EXIT_DIFFERS,
+    };
+    const Case *worst = NULL;
+    for (size_t i = 0; i < e->n_cases; i++) {
+        Case *c = &e->cases[i];
+        int r = judge_case(e, c);
+        if (r < 0) return r;
+        if (!worst || c->weight > worst->weight) worst = c;
+    }
+    e->exit_code = codes[worst->weight];
+    e->next = next_of(worst);
+    return 0;
+}
