@@ -76,8 +76,9 @@ static int read_exe(int process, char **ret) {
     return 0;
 }
 
-/* Everything about a process through its directory. -EAGAIN: it executed another program meanwhile. */
-static int read_once(const IdentitySources *sources, int process, Holder *into) {
+/* Everything about a process through its directory. -EAGAIN: it executed another program meanwhile, or is about to: in
+ * the middle of an execve(2) it has the new program already, but no arguments yet and its old name. */
+static int read_once(const IdentitySources *sources, int process, bool last, Holder *into) {
     _cleanup_(owner_unrefp) Owner *owner = owner_new();
     _cleanup_free_ char *link = NULL, *link_after = NULL;
     ProcStat stat, stat_after;
@@ -95,6 +96,7 @@ static int read_once(const IdentitySources *sources, int process, Holder *into) 
     if (r < 0) return r;
     r = procfs_read_cmdline(process, &owner->cmdline);
     if (r == -ESRCH || r == -ENOMEM) return r;
+    if (link && !owner->cmdline && !last) return -EAGAIN;
     if (link) r = read_program(sources, process, link, owner);
     if (r == -ENOMEM) return r;
     if (owner->uid != UID_UNKNOWN) {
@@ -128,7 +130,8 @@ static int read_once(const IdentitySources *sources, int process, Holder *into) 
 
 int identity_read(const IdentitySources *sources, int process, Holder *into) {
     int r = -EAGAIN;
-    for (unsigned i = 0; r == -EAGAIN && i < READ_ATTEMPTS; i++) r = read_once(sources, process, into);
+    for (unsigned i = 0; r == -EAGAIN && i < READ_ATTEMPTS; i++)
+        r = read_once(sources, process, i + 1 == READ_ATTEMPTS, into);
     return r;
 }
 
@@ -138,12 +141,19 @@ static bool file_changed(const Holder *holder, int process, char *link) {
     return program_examine(process, link) != PROGRAM_DELETED;
 }
 
+/* It was taken in the middle of an execve(2) after all. */
+static bool has_arguments_now(const Holder *holder, int process) {
+    _cleanup_free_ char *cmdline = NULL;
+    if (holder->owner->cmdline || !holder->owner->exe) return false;
+    return procfs_read_cmdline(process, &cmdline) >= 0 && cmdline;
+}
+
 int identity_changed(const Holder *holder, int process, const struct stat *directory, bool thorough, bool *ret) {
     _cleanup_free_ char *link = NULL;
     int r = read_exe(process, &link);
     if (r < 0) return r;
     bool changed = directory->st_uid != holder->directory_uid || !same_text(link, holder->exe_link) ||
-                   file_changed(holder, process, link);
+                   file_changed(holder, process, link) || has_arguments_now(holder, process);
     if (!changed && thorough) {
         char buffer[PATH_MAX + 4096];
         size_t length;

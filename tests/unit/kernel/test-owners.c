@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/text.h"
@@ -53,6 +54,10 @@ static void test_plain(void **state) {
     assert_string_equal(o->exe, "/usr/sbin/foo");
     assert_true(o->exe_deleted);
     assert_int_equal(o->uid, 12345678);
+    for (int i = 0; i < 6000 && !o->user; i++) { /* nobody of this machine: NSS says so, sooner or later */
+        usleep(10 * 1000);
+        assert_ptr_equal(after(2), o);
+    }
     assert_string_equal(o->user, "12345678");
     assert_int_equal(o->pid, 50);
     assert_string_equal(o->comm, "foo) Z\n");
@@ -272,6 +277,155 @@ static void test_unprivileged(void **state) {
     assert_non_null(strstr(owners_trouble(owners), "CAP_SYS_PTRACE"));
 }
 
+/* A look at nothing, so that what comes next is new. */
+static void first_round(void) {
+    SockRows none = {0};
+    now += USEC_PER_SEC;
+    assert_int_equal(owners_update(owners, &none, now, FIRST, LAST), 0);
+}
+
+static uint64_t ticks_ago(unsigned seconds) {
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    int64_t at = (int64_t)t.tv_sec - seconds;
+    return at > 0 ? (uint64_t)at * (uint64_t)sysconf(_SC_CLK_TCK) : 0;
+}
+
+static void test_fresh_newest_first(void **state) {
+    (void)state;
+    first_round();
+    for (int pid = 100; pid < 600; pid++) tree_process(&tree, pid, 1, 100, "old", "/usr/bin/old", 0, "/");
+    tree_process(&tree, 700, 1, ticks_ago(1), "new", "/usr/sbin/new", 0, "/");
+    tree_process(&tree, 710, 1, ticks_ago(0), "other", "/usr/bin/other", 0, "/");
+    tree_socket(&tree, 700, 3, 4711);
+    assert_string_equal(after(2)->exe, "/usr/sbin/new");
+    assert_int_equal(owners_statistics(owners).full_scans, 0);
+}
+
+/* A young one that was started by the maker, and got the socket by accident, is not the owner. */
+static void test_fresh_leaked(void **state) {
+    (void)state;
+    first_round();
+    tree_process(&tree, 700, 1, ticks_ago(3), "server", "/usr/sbin/server", 0, "/");
+    tree_process(&tree, 710, 1, ticks_ago(1), "orphan", "/usr/bin/orphan", 0, "/");
+    tree_socket(&tree, 700, 3, 4711);
+    tree_socket(&tree, 710, 3, 4711);
+    assert_string_equal(after(2)->exe, "/usr/sbin/server");
+    /* And where all is looked at, as after a restart, the answer is the same. */
+    assert_string_equal(beside_a_lost_one()->exe, "/usr/sbin/server");
+}
+
+/* A server that has listened before opens one more: looked for where sockets are known to be held. */
+static void test_fresh_of_a_known_holder(void **state) {
+    (void)state;
+    SockRow items[] = {row, {.cookie = 8, .inode = 4712, .port = 81, .address.family = AF_INET}};
+    SockRows rows = {.items = items, .n = 1, .allocated = 2};
+    for (int pid = 100; pid < 300; pid++) tree_process(&tree, pid, 1, 100, "old", "/usr/bin/old", 0, "/");
+    tree_process(&tree, 50, 1, 100, "server", "/usr/sbin/server", 0, "/");
+    tree_process(&tree, 60, 50, 200, "worker", "/usr/sbin/worker", 0, "/");
+    tree_socket(&tree, 50, 3, 4711);
+    assert_int_equal(owners_update(owners, &rows, now, FIRST, LAST), 0);
+    uint64_t full = owners_statistics(owners).full_scans;
+    tree_socket(&tree, 50, 4, 4712);
+    tree_socket(&tree, 60, 4, 4712);
+    rows.n = 2;
+    assert_int_equal(owners_update(owners, &rows, now + 60 * USEC_PER_SEC, FIRST, LAST), 0);
+    const Owner *o = owners_of(owners, &items[1]);
+    assert_non_null(o);
+    assert_string_equal(o->exe, "/usr/sbin/server");
+    assert_int_equal(owners_statistics(owners).full_scans, full);
+}
+
+/* Somebody old and unknown: all are looked at, newest first, but not beyond him. */
+static void test_fresh_of_anybody(void **state) {
+    (void)state;
+    first_round();
+    for (int pid = 100; pid < 300; pid++) tree_process(&tree, pid, 1, 100, "old", "/usr/bin/old", 0, "/");
+    tree_socket(&tree, 250, 3, 4711);
+    const Owner *o = after(2);
+    assert_non_null(o);
+    assert_int_equal(o->pid, 250);
+    assert_int_equal(owners_statistics(owners).full_scans, 0);
+}
+
+static void test_pending(void **state) {
+    (void)state;
+    first_round();
+    row.uid = 1000;
+    assert_null(after(2));
+    assert_true(owners_statistics(owners).full_scans == 1);
+    assert_false(owners_pending(owners, &row)); /* looked for everywhere */
+    /* While a deep look must not be had, the newcomer is pending; a near one needs not wait. */
+    SockRow items[] = {row, {.cookie = 8, .inode = 4712, .uid = 5, .port = 81, .address.family = AF_INET}};
+    SockRows rows = {.items = items, .n = 2, .allocated = 2};
+    assert_int_equal(owners_update(owners, &rows, now, FIRST, LAST), 0); /* no time has passed */
+    assert_null(owners_of(owners, &items[1]));
+    assert_true(owners_pending(owners, &items[1]));
+    assert_int_equal(owners_missing(owners), 1);
+    /* Another one that is the kernel's, perhaps: two looks tell. */
+    row.cookie = 9;
+    row.inode = 4713;
+    row.uid = 0;
+    assert_null(after(60));
+    assert_true(owners_pending(owners, &row));
+    assert_non_null(after(60));
+    assert_false(owners_pending(owners, &row));
+    /* A client's socket is not waited for. */
+    row = (SockRow){.cookie = 10, .inode = 4714, .port = 40000, .table = TABLE_UDP4, .address.family = AF_INET};
+    assert_null(after(1));
+    assert_false(owners_pending(owners, &row));
+}
+
+static void test_pid_used_again(void **state) {
+    (void)state;
+    tree_process(&tree, 50, 1, 100, "first", "/usr/sbin/first", 0, "/");
+    tree_socket(&tree, 50, 5, 4711);
+    assert_string_equal(after(0)->exe, "/usr/sbin/first");
+    /* By one that holds the same socket at the same place, and is another program. */
+    tree_kill(&tree, 50);
+    tree_process(&tree, 50, 1, 150, "second", "/usr/sbin/second", 0, "/");
+    tree_socket(&tree, 50, 5, 4711);
+    const Owner *o = after(2);
+    assert_true(!o || strcmp(o->exe, "/usr/sbin/second") == 0);
+    assert_string_equal(after(20)->exe, "/usr/sbin/second");
+}
+
+static void test_container(void **state) {
+    (void)state;
+    static const char id[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    char cgroup[128], file[160];
+    snprintf(cgroup, sizeof(cgroup), "/system.slice/docker-%s.scope", id);
+    snprintf(file, sizeof(file), "var/lib/docker/containers/%s/config.v2.json", id);
+    tree_process(&tree, 50, 1, 100, "nginx", "/usr/sbin/nginx", 0, cgroup);
+    tree_socket(&tree, 50, 5, 4711);
+    const Owner *o = after(0);
+    assert_string_equal(o->unit, "docker container");
+    assert_string_equal(o->container, "docker container");
+    assert_string_equal(o->container_id, id);
+    assert_string_equal(o->slice, "system.slice");
+    assert_null(o->unit_shown);
+    assert_false(o->exe_host);
+    tree.roots.files = tree.path;
+    owners = owners_free(owners);
+    OwnersOptions options = {0};
+    assert_int_equal(owners_new(&tree.roots, &options, &owners), 0);
+    tree_write(&tree, file, "{\"Name\":\"/web\"}");
+    o = after(0);
+    assert_string_equal(o->unit, "docker container web");
+    assert_string_equal(o->container, "docker container web");
+}
+
+static void test_user_unit(void **state) {
+    (void)state;
+    tree_process(&tree, 50, 1, 100, "x", "/usr/bin/x", 1000,
+        "/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service");
+    tree_socket(&tree, 50, 5, 4711);
+    const Owner *o = after(0);
+    assert_string_equal(o->unit, "nginx.service");
+    assert_true(o->user_unit);
+    assert_string_equal(o->slice, "user-1000.slice");
+}
+
 static void test_udp_settles(void **state) {
     (void)state;
     tree_process(&tree, 50, 1, 100, "dns", "/usr/bin/dns", 0, "/");
@@ -334,6 +488,14 @@ int main(void) {
         TEST(test_back_off),
         TEST(test_kernel),
         TEST(test_unprivileged),
+        TEST(test_fresh_newest_first),
+        TEST(test_fresh_leaked),
+        TEST(test_fresh_of_a_known_holder),
+        TEST(test_fresh_of_anybody),
+        TEST(test_pending),
+        TEST(test_pid_used_again),
+        TEST(test_container),
+        TEST(test_user_unit),
         TEST(test_udp_settles),
         TEST(test_missed_dump),
         TEST(test_shared),
