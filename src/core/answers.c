@@ -45,8 +45,9 @@ bool owners_pass(const Endpoint *expected, const Endpoint *seen) {
 bool owners_known_better(const Endpoint *expected, const Endpoint *seen) {
     if (expected->n_owners == 0) return seen->n_owners > 0;
     if (expected->n_owners != 1 || seen->n_owners != 1) return false;
-    return owner_knows_more(expected->owners[0], seen->owners[0]) &&
-           !owner_knows_more(seen->owners[0], expected->owners[0]);
+    const Owner *was = expected->owners[0], *is = seen->owners[0];
+    if (owner_same(was, is) && is->exe && owner_outdated(was) && !owner_outdated(is)) return !owner_knows_more(is, was);
+    return owner_knows_more(was, is) && !owner_knows_more(is, was);
 }
 
 bool owners_known(const Endpoint *endpoint) {

@@ -77,6 +77,7 @@ static const char *const change_names[CHANGE_MAX] = {
     [CHANGE_OPENED] = "opened",
     [CHANGE_ADDRESS] = "address",
     [CHANGE_OWNER] = "owner",
+    [CHANGE_PROGRAM] = "program",
     [CHANGE_BLIND] = "blind",
 };
 
@@ -95,7 +96,7 @@ bool change_parse(const char *text, Change *ret) {
 
 Severity difference_severity(Change change, Reach reach) {
     if (change == CHANGE_BLIND || reach == REACH_WIDENED) return SEVERITY_CRITICAL;
-    if (change == CHANGE_ADDRESS && reach == REACH_SAME) return SEVERITY_INFO;
+    if (change == CHANGE_PROGRAM || (change == CHANGE_ADDRESS && reach == REACH_SAME)) return SEVERITY_INFO;
     return SEVERITY_WARNING;
 }
 
@@ -140,6 +141,8 @@ static void verdict(
         ret->change = CHANGE_ADDRESS;
     else if (tally->owner > 0)
         ret->change = CHANGE_OWNER;
+    else if (tally->program > 0)
+        ret->change = CHANGE_PROGRAM;
     else
         ret->quiet = tally->quiet_added + tally->quiet_removed + tally->better > 0;
     if (ret->change != CHANGE_ADDRESS) return;

@@ -35,6 +35,7 @@ typedef enum Change {
     CHANGE_OPENED, /* nothing was expected */
     CHANGE_ADDRESS,
     CHANGE_OWNER,
+    CHANGE_PROGRAM, /* the same owner, but its executable's file is gone or another by now: told once */
     CHANGE_BLIND, /* of a self incident: tables cannot be read */
     CHANGE_MAX,
 } Change;

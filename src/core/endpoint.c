@@ -125,6 +125,10 @@ int owner_compare(const Owner *a, const Owner *b) {
     return r;
 }
 
+bool owner_outdated(const Owner *owner) {
+    return owner->exe_deleted || owner->exe_replaced;
+}
+
 bool owner_knows_more(const Owner *a, const Owner *b) {
     bool unit = b->unit && (!a->unit || is_nameless(a->unit, b->unit));
     return (!a->exe && b->exe) || unit || (a->uid == UID_UNKNOWN && b->uid != UID_UNKNOWN);

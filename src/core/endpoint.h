@@ -73,6 +73,8 @@ DEFINE_CLEANUP(Owner *, owner_unref);
 bool owner_same(const Owner *a, const Owner *b);
 /* A total order for sorting and deduplication by the compared fields (unknown first). */
 int owner_compare(const Owner *a, const Owner *b);
+/* True if its executable's file is gone or another one by now. */
+bool owner_outdated(const Owner *owner);
 /* True if `b` knows a compared field that `a` does not. */
 bool owner_knows_more(const Owner *a, const Owner *b);
 /* Replaces a transient unit name by its kind: session-12.scope -> session.scope, run-u41.service -> run.service,

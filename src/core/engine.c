@@ -42,6 +42,7 @@ static int compare_told(const View *view, const Incident *incident, Difference *
     int r = rows_borrow(&incident->told, &told);
     if (r >= 0) r = difference_make(&view->surface, NULL, &told, &view->seen, ret);
     free(told.items);
+    if (r >= 0 && ret->change == CHANGE_PROGRAM) ret->change = CHANGE_NONE;
     return r;
 }
 
@@ -126,16 +127,25 @@ static bool still_watched(const Step *step, const View *view, const Incident *in
     return unlisted_alerts(step->rules, incident->reach, local);
 }
 
+static bool rows_pending(const Rows *rows) {
+    for (size_t i = 0; i < rows->n; i++)
+        if (rows->items[i]->owner_pending) return true;
+    return false;
+}
+
 /* The moment (boottime) at which this difference has settled. */
 static int64_t deadline(const Step *step, const View *view, const Settling *s, bool returning) {
     int64_t settle = settle_of(step, view, false), settle_closed = settle_of(step, view, true);
     const Cause *cause = s->asks ? state_cause(step->state, &s->surface, s->start) : NULL;
     int64_t at = s->start + settle_closed;
+    const Difference *d = &view->difference;
     if (s->closed && cause && cause->fate == FATE_FAILED) at = s->start + earlier_of(settle, settle_closed);
     if (s->closed && cause && cause->fate == FATE_RETURNING) at = later_of(at, s->start + ENGINE_RETURN_WAIT);
     /* Back as something else: it gets its settle time from then, but flipping does not put it off for ever. */
-    if (!s->closed) at = earlier_of(s->present + settle, s->start + settle_closed + settle);
-    const Difference *d = &view->difference;
+    if (!s->closed && d->change != CHANGE_PROGRAM)
+        at = earlier_of(s->present + settle, s->start + settle_closed + settle);
+    /* The look-up of its owner is bounded; a name in the mail is worth the wait. */
+    if (rows_pending(&view->seen)) at += ENGINE_OWNER_WAIT;
     bool patient = s->closed || d->change == CHANGE_OWNER || d->reach == REACH_NARROWED;
     if (patient && !returning && step->now->boot_age < step->rules->boot_grace)
         at = later_of(at, step->now->boottime + step->rules->boot_grace - step->now->boot_age);
@@ -219,7 +229,11 @@ static int rest(Step *step, const View *view, const Settling *old) {
     return note_bounce(step, view, old);
 }
 
-static int step_incident_view(Step *step, const View *view, const Incident *incident, const Settling *old) {
+static int step_incident_view(Step *step, const View *of, const Incident *incident, const Settling *old) {
+    /* While a port differs otherwise, its program's file is no matter. */
+    View own = *of;
+    const View *view = &own;
+    if (own.difference.change == CHANGE_PROGRAM) own.difference.change = CHANGE_NONE;
     if (!still_watched(step, view, incident)) return end_unwatched(step, view, incident, step->now->realtime);
     Difference told, restated;
     int r = compare_told(view, incident, &told);

@@ -100,6 +100,8 @@ typedef struct Decision {
 
 /* For so long an event waits for its cause after it has settled. */
 #define ENGINE_CAUSE_WAIT (2 * USEC_PER_SEC)
+/* For so long it waits where the look-up of an owner is still under way. */
+#define ENGINE_OWNER_WAIT (10 * USEC_PER_SEC)
 /* For so long a closed port may be away while its unit is on the way back. */
 #define ENGINE_RETURN_WAIT (600 * USEC_PER_SEC)
 

@@ -71,7 +71,9 @@ static bool is_quiet_addition(const Rows *baseline, const Answer *added) {
 static bool has_joined(const Rows *baseline, const Endpoint *e) {
     for (size_t i = 0; i < baseline->n; i++) {
         const Endpoint *first = baseline->items[i];
-        if (first->since && first->since < e->since && exposure_covers(first, &e->address, e->device) && owners_certain(first, e)) return true;
+        if (first->since && first->since < e->since && exposure_covers(first, &e->address, e->device) &&
+            owners_certain(first, e))
+            return true;
     }
     return false;
 }
@@ -108,6 +110,16 @@ static bool knows_better(const Rows *baseline, const Endpoint *expected, const E
     return endpoint_compare(expected, seen) == 0 && owners_known_better(expected, seen);
 }
 
+/* Has a program's file gone, or been replaced, since this was learned? */
+static bool is_outdated(const Endpoint *expected, const Endpoint *seen) {
+    for (size_t e = 0; expected && e < expected->n_owners; e++)
+        for (size_t s = 0; s < seen->n_owners; s++)
+            if (owner_same(expected->owners[e], seen->owners[s]) && !owner_outdated(expected->owners[e]) &&
+                owner_outdated(seen->owners[s]))
+                return true;
+    return false;
+}
+
 void merge_answers(const PortRule *rule, const Rows *baseline, Answers *expected, Answers *seen, MergeTally *tally) {
     size_t e = 0, s = 0;
     while (e < expected->n || s < seen->n) {
@@ -134,6 +146,7 @@ void merge_answers(const PortRule *rule, const Rows *baseline, Answers *expected
                 fine = merge_owners_expected(rule, baseline, expected->items[j].endpoint, seen->items[i].endpoint);
                 if (fine && knows_better(baseline, expected->items[j].endpoint, seen->items[i].endpoint))
                     tally->better++;
+                if (fine && is_outdated(expected->items[j].endpoint, seen->items[i].endpoint)) tally->program++;
             }
             if (!fine) tally->owner++;
         }

@@ -4,7 +4,7 @@
 #include "core/answers.h"
 
 typedef struct MergeTally {
-    size_t added, removed, quiet_added, quiet_removed, owner, better;
+    size_t added, removed, quiet_added, quiet_removed, owner, better, program;
 } MergeTally;
 
 static inline bool rule_states_addresses(const PortRule *rule) {

@@ -74,7 +74,7 @@ int step_tell_difference(Step *step, const View *view, const Incident *old, cons
     incident->reach = e.reach;
     incident->severity = e.severity;
     incident->last_event = e.time;
-    bool rolling = rolls(step, view->rule);
+    bool rolling = e.change == CHANGE_PROGRAM || rolls(step, view->rule);
     incident->state = rolling ? INCIDENT_ROLLED : INCIDENT_OPEN;
     if (rolling)
         incident->next_reminder = 0;

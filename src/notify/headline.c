@@ -155,6 +155,10 @@ static void put_change(FILE *out, const json_t *data, const char *type, const Si
         fputs(still ? " still open" : " opened", out);
         put_where(out, " on ", sides->after, "");
         put_owners(out, ": ", sides->after, PHRASE_NAME);
+    } else if (is(data, "change", "program")) {
+        fputs(still ? " still" : "", out);
+        fputs(" held by a program whose file is gone or another by now", out);
+        put_owners(out, ": ", sides->after, PHRASE_NAME);
     } else if (is(data, "change", "owner")) {
         put_owner_change(out, still, sides);
     } else {

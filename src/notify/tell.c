@@ -168,7 +168,22 @@ static void tell_ended(const Teller *t) {
     }
 }
 
+/* An upgrade without a restart, or somebody who hides what runs. */
+static void tell_program(const Teller *t) {
+    put_since(t);
+    phrase_owners(t->out, t->after, PHRASE_PATH);
+    fprintf(t->out,
+        " %s here with a program whose file is gone or another by now.\n"
+        "After an upgrade a restart brings in the new one; else somebody has removed or exchanged it.\n"
+        "This is told once.\n",
+        count_owners(t->after) > 1 ? t->do_ : t->does);
+}
+
 static void tell_stands(const Teller *t) {
+    if (is(t->data, "change", "program")) {
+        tell_program(t);
+        return;
+    }
     put_since(t);
     if (json_array_size(t->after) == 0) {
         fprintf(t->out, "nobody %s on ", t->does);

@@ -62,6 +62,13 @@ static void parse_word(const char *word, Endpoint *e, Owner **partial) {
         snprintf(e->device, sizeof e->device, "%s", word + 4);
     else if (strncmp(word, "count=", 6) == 0)
         e->count = (unsigned)atoi(word + 6);
+    else if (strcmp(word, "pending") == 0)
+        e->owner_pending = true;
+    else if (strcmp(word, "replaced") == 0 || strcmp(word, "deleted") == 0)
+        for (size_t i = 0; i < e->n_owners; i++) {
+            e->owners[i]->exe_replaced = *word == 'r';
+            e->owners[i]->exe_deleted = *word == 'd';
+        }
     else {
         if (!*partial) *partial = owner_new();
         if (strncmp(word, "exe=", 4) == 0)

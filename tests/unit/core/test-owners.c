@@ -107,6 +107,57 @@ static void test_ignored_while_unknown(void **state) {
     sim_done(&sim);
 }
 
+/* A program whose file was replaced or removed and that listens on is told once, as information. */
+static void test_outdated_program(void **state) {
+    Sim sim;
+    sim_init(&sim, "tcp 0.0.0.0:80 @nginx");
+    sim_run(&sim, 60, "tcp 0.0.0.0:80 @nginx replaced");
+    sim_told(&sim, "");
+    sim_run(&sim, 4, "tcp 0.0.0.0:80 @nginx replaced");
+    sim_told(&sim, "opened 80/tcp program info\n");
+    assert_int_equal(sim.state.n_incidents, 0);
+    sim_run(&sim, 200, "tcp 0.0.0.0:80 @nginx replaced");
+    sim_run(&sim, 200, "tcp 0.0.0.0:80 @nginx");
+    sim_told(&sim, "");
+    /* After its restart it can happen again. */
+    sim_run(&sim, 70, "tcp 0.0.0.0:80 @nginx deleted");
+    sim_told(&sim, "opened 80/tcp program info\n");
+    sim_done(&sim);
+
+    /* An upgrade that restarts it in time is nothing. */
+    sim_init(&sim, "tcp 0.0.0.0:80 @nginx");
+    sim_run(&sim, 30, "tcp 0.0.0.0:80 @nginx replaced");
+    sim_run(&sim, 100, "tcp 0.0.0.0:80 @nginx");
+    sim_told(&sim, "");
+    sim_done(&sim);
+
+    /* Beside something worse it is no matter, and does not keep that from ending. */
+    sim_init(&sim, "tcp 127.0.0.1:80 @nginx");
+    sim_run(&sim, 10, "tcp 0.0.0.0:80 @nginx");
+    sim_told(&sim, "opened 80/tcp address widened critical\n");
+    sim_run(&sim, 100, "tcp 0.0.0.0:80 @nginx replaced");
+    sim_told(&sim, "");
+    sim_run(&sim, 10, "tcp 127.0.0.1:80 @nginx replaced");
+    sim_told(&sim, "resolved 80/tcp address widened critical returned\n");
+    sim_done(&sim);
+}
+
+/* While an owner is still being looked up there is a name worth waiting for, but not for ever. */
+static void test_pending_owner(void **state) {
+    Sim sim;
+    sim_init(&sim, "");
+    sim_run(&sim, 10, "tcp 0.0.0.0:80 pending");
+    sim_told(&sim, "");
+    sim_run(&sim, 2, "tcp 0.0.0.0:80 @nginx");
+    sim_told(&sim, "opened 80/tcp opened warning\n");
+    assert_int_equal(sim.last.after.items[0].n_owners, 1);
+    sim_run(&sim, 16, "tcp 0.0.0.0:80 @nginx; tcp 0.0.0.0:81 pending");
+    sim_told(&sim, "");
+    sim_run(&sim, 2, "tcp 0.0.0.0:80 @nginx; tcp 0.0.0.0:81 pending");
+    sim_told(&sim, "opened 81/tcp opened warning\n");
+    sim_done(&sim);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_restart_and_socket_activation),
@@ -116,6 +167,8 @@ int main(void) {
         cmocka_unit_test(test_better_known),
         cmocka_unit_test(test_kernel_owned),
         cmocka_unit_test(test_ignored_while_unknown),
+        cmocka_unit_test(test_outdated_program),
+        cmocka_unit_test(test_pending_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
