@@ -98,6 +98,11 @@ static int fill(Explanation *e, Case *c, const Mark *marks) {
     if (r >= 0) r = add_expected(e, c);
     if (r < 0) return r;
     c->incident = state_incident_at(&e->look.state, &c->surface);
+    /* Of the ephemeral ports together nothing follows for one of them. */
+    const View *view = c->surface.port ? views_find(&e->look.views, &c->surface) : NULL;
+    if (!view || !view->decided || view->watch == WATCH_IGNORE || !c->known) return 0;
+    c->change = view->difference.change;
+    c->reach = view->difference.reach;
     return 0;
 }
 

@@ -50,6 +50,10 @@ static char *text_closed(const Case *c) {
             : alive ? ", whose process is alive"
                     : "");
     }
+    if (c->rule && c->rule->expect == EXPECT_OPEN) {
+        _cleanup_free_ char *place = words_place(&c->rule->expect_place);
+        return place ? text_printf("closed: nothing is bound to it, and %s states that it is open", place) : NULL;
+    }
     return text_printf("closed: nothing is bound to it%s",
         c->known && c->expected.n == 0 && !c->incident ? ", and nothing is expected there" : "");
 }
@@ -86,6 +90,14 @@ static int judge_moved(Case *c) {
         NULL);
 }
 
+/* A published port of a container, as a rule: it needs no socket of the host's. */
+static const Quote *forwarding(const Case *c) {
+    bool expected = c->before || c->expected.n > 0 || (c->rule && c->rule->expect == EXPECT_OPEN);
+    for (size_t i = 0; i < c->quotes.n && !expected; i++)
+        if (c->quotes.items[i].forwards) return &c->quotes.items[i];
+    return NULL;
+}
+
 int explain_judge_closed(const Explanation *e, Case *c) {
     if (!c->decided)
         return finding_add(c, "incomplete", WEIGHT_UNKNOWN,
@@ -97,10 +109,14 @@ int explain_judge_closed(const Explanation *e, Case *c) {
         return finding_add(c, "closed", WEIGHT_WELL, place ? text_printf("closed, as %s states", place) : NULL,
             next_portwatch("portwatch history", c, c->port));
     }
-    int r = finding_add(c, "closed", WEIGHT_FAULT, text_closed(c), next_closed(c));
+    const Quote *forward = forwarding(c);
+    int r = forward ? finding_add(c, "forwarded", WEIGHT_UNKNOWN,
+                          text_printf("nothing here is bound to it, but the firewall sends it on: %s", forward->text),
+                          next_from_elsewhere(e, c))
+                    : finding_add(c, "closed", WEIGHT_FAULT, text_closed(c), next_closed(c));
     if (r >= 0) r = judge_moved(c);
     if (r >= 0) r = judge_elsewhere(c);
-    if (r >= 0 && e->host.n == 0 && !e->host.unread)
+    if (r >= 0 && !e->host.has4 && !e->host.has6 && !e->host.unread)
         r = finding_add(c, "host", WEIGHT_NOTE, strdup("this host has no address that is up but loopback"), NULL);
     return r;
 }

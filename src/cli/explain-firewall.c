@@ -148,18 +148,32 @@ static bool target_names(const Reader *reader, Word word) {
     return false;
 }
 
-static bool rule_names(const Reader *reader, const char *line) {
+/* As the port that packets go to. */
+static bool rule_matches(const Reader *reader, const char *line) {
     Word word, before = {0};
-    for (const char *at = line; next_word(&at, &word); before = word) {
+    for (const char *at = line; next_word(&at, &word); before = word)
         if ((word_is(word, "dport") || word_is(word, "proto-dst")) && before.n &&
             protocol_fits(reader->protocol, before) && value_names(reader, at))
             return true;
-        if (before.n && word_is(before, "to") && target_names(reader, word)) return true;
-    }
     return false;
 }
 
-static int quote(Reader *reader, const char *line, bool policy) {
+/* As the port that packets are sent on to. */
+static bool rule_targets(const Reader *reader, const char *line) {
+    Word word, before = {0};
+    for (const char *at = line; next_word(&at, &word); before = word)
+        if (before.n && word_is(before, "to") && target_names(reader, word)) return true;
+    return false;
+}
+
+static bool line_has(const char *line, const char *wanted) {
+    Word word;
+    for (const char *at = line; next_word(&at, &word);)
+        if (word_is(word, wanted)) return true;
+    return false;
+}
+
+static int quote(Reader *reader, const char *line, bool policy, bool forwards) {
     Quotes *quotes = &reader->quotes;
     if (quotes->n == QUOTES_MAX) {
         quotes->more++;
@@ -172,7 +186,8 @@ static int quote(Reader *reader, const char *line, bool policy) {
         reader->hook, *reader->hook ? ")" : "");
     Quote one = {.where = where ? text_escape(where, strlen(where)) : NULL,
         .text = text_escape(line, strcspn(line, "\n")),
-        .policy = policy};
+        .policy = policy,
+        .forwards = forwards};
     longer[quotes->n++] = one;
     return one.where && one.text ? 0 : -ENOMEM;
 }
@@ -186,13 +201,6 @@ static void copy_words(const char *at, size_t words, char *ret, size_t size) {
     }
 }
 
-static bool line_has(const char *line, const char *wanted) {
-    Word word;
-    for (const char *at = line; next_word(&at, &word);)
-        if (word_is(word, wanted)) return true;
-    return false;
-}
-
 /* A line inside of a set or map. Elements may go over many lines. */
 static int read_set(Reader *reader, const char *line) {
     if (line_has(line, "type") || line_has(line, "typeof"))
@@ -201,7 +209,7 @@ static int read_set(Reader *reader, const char *line) {
     if (reader->elements && reader->services && !reader->holds && braces_hold(line, reader->port)) {
         reader->holds = true;
         int r = strv_append(&reader->sets, reader->object);
-        return r < 0 ? r : quote(reader, line, false);
+        return r < 0 ? r : quote(reader, line, false, false);
     }
     return 0;
 }
@@ -211,10 +219,12 @@ static int read_chain(Reader *reader, const char *line) {
     if (strncmp(line, "type ", 5) == 0 && hook) {
         copy_words(hook + 6, 1, reader->hook, sizeof reader->hook);
         bool drops = strstr(hook, "policy drop;") != NULL && strcmp(reader->hook, "input") == 0;
-        return drops ? quote(reader, line, true) : 0;
+        return drops ? quote(reader, line, true, false) : 0;
     }
     reader->quotes.opaque += line_has(line, "xt");
-    return rule_names(reader, line) ? quote(reader, line, false) : 0;
+    bool matches = rule_matches(reader, line), sends = line_has(line, "dnat") || line_has(line, "redirect");
+    if (!matches && !rule_targets(reader, line)) return 0;
+    return quote(reader, line, false, matches && sends);
 }
 
 static int read_line(Reader *reader, const char *line) {

@@ -44,8 +44,8 @@ static json_t *findings_json(const Case *c) {
 static json_t *quotes_json(const Quotes *quotes) {
     json_t *array = json_array();
     for (size_t i = 0; i < quotes->n; i++)
-        append(&array, json_pack("{s:s,s:s,s:b}", "where", quotes->items[i].where, "rule", quotes->items[i].text,
-                           "policy", quotes->items[i].policy));
+        append(&array, json_pack("{s:s,s:s,s:b,s:b}", "where", quotes->items[i].where, "rule", quotes->items[i].text,
+                           "policy", quotes->items[i].policy, "forwards", quotes->items[i].forwards));
     return array;
 }
 

@@ -50,24 +50,6 @@ static void sort_findings(Case *c) {
         }
 }
 
-/* What another host would be asked to do, where all here is well. */
-static char *next_from_elsewhere(const Explanation *e, const Case *c) {
-    char text[INET6_ADDRSTRLEN] = "127.0.0.1";
-    const Endpoint *row = c->n_rows > 0 ? c->rows[0].endpoint : NULL;
-    if (!row) return NULL;
-    if (!address_is_any(&row->address))
-        address_format(&row->address, text);
-    else
-        for (size_t i = e->host.n; i-- > 0;) {
-            const Address *address = &e->host.addresses[i].address;
-            bool fits = address->family == row->address.family || endpoint_is_dual(row);
-            if (fits && !address_is_link_local(address)) address_format(address, text);
-        }
-    if (row->address.family == AF_INET6 && strcmp(text, "127.0.0.1") == 0 && !endpoint_is_dual(row))
-        strcpy(text, "::1");
-    return text_printf("nc -vz%s -w 3 %s %u", c->protocol == PROTOCOL_TCP ? "" : "u", text, c->port);
-}
-
 static int judge_case(const Explanation *e, Case *c) {
     int r = c->n_rows > 0 ? explain_judge_bound(e, c) : explain_judge_closed(e, c);
     if (r >= 0) r = judge_ephemeral(e, c);

@@ -44,7 +44,7 @@ static int judge_owner(Case *c) {
             place ? text_printf("should be closed, as %s states; %s listens on %s", place, now, where) : NULL,
             next ? next : next_holder(c));
     }
-    if (has_word(c, "owner"))
+    if (has_word(c, "owner") || c->change == CHANGE_OWNER)
         return finding_add(
             c, "owner", WEIGHT_FAULT, text_printf("held by %s, expected is %s", now, expected), next_holder(c));
     if (has_word(c, "new"))
@@ -55,7 +55,7 @@ static int judge_owner(Case *c) {
 
 /* Where it is bound, against where it should be. */
 static int judge_addresses(Case *c) {
-    if (c->expected.n == 0 || has_word(c, "new") || !c->known || c->ignore) return 0;
+    if (c->expected.n == 0 || has_word(c, "new") || has_word(c, "ignored") || !c->known) return 0;
     Exposure now = exposure_of_rows(c), wanted = exposure_of_endpoints(&c->expected);
     _cleanup_free_ char *here = words_addresses(c), *there = words_expected_addresses(c);
     if (!here || !there) return -ENOMEM;
@@ -64,10 +64,10 @@ static int judge_addresses(Case *c) {
         return finding_add(c, now == EXPOSURE_LOOPBACK ? "loopback" : "narrower", WEIGHT_FAULT,
             text_printf("listens on %s, expected is %s", here, there), next ? next : next_holder(c));
     }
-    if (now > wanted || has_word(c, "address"))
-        return finding_add(c, now > wanted ? "wider" : "address", WEIGHT_FAULT,
-            text_printf("listens on %s, expected is %s", here, there), next_accept(c));
-    return 0;
+    if (now == wanted && c->change != CHANGE_ADDRESS) return 0;
+    return finding_add(c, now > wanted ? "wider" : "address", WEIGHT_FAULT,
+        text_printf("listens on %s, expected is %s", here, there),
+        c->reach == REACH_NARROWED ? next_portwatch("portwatch diff", c, c->port) : next_accept(c));
 }
 
 static int judge_process(Case *c) {
@@ -172,9 +172,11 @@ static int judge_families(const HostFacts *host, Case *c) {
 
 static int judge_host(const HostFacts *host, Case *c) {
     if (exposure_of_rows(c) <= EXPOSURE_LOOPBACK) return 0;
-    if (host->n == 0 && !host->unread)
+    if (!host->has4 && !host->has6 && !host->unread)
         return finding_add(c, "host", WEIGHT_FAULT,
-            strdup("bound, but this host has no address that is up but loopback"), strdup("ip -br address"));
+            text_printf("bound, but this host has no address that is up but loopback%s",
+                host->n > 0 ? " and link-local ones" : ""),
+            strdup("ip -br address"));
     return judge_families(host, c);
 }
 
@@ -211,6 +213,9 @@ static int judge_well(const Explanation *e, Case *c) {
         return finding_add(c, "ignored", WEIGHT_WELL,
             place ? text_printf("listens on %s: %s; ignored, as %s says", where, now, place) : NULL, NULL);
     }
+    if (has_word(c, "ignored"))
+        return finding_add(c, "ignored", WEIGHT_WELL,
+            text_printf("listens on %s: %s; ports like this are not compared with anything", where, now), NULL);
     if (!c->decided)
         return finding_add(c, "incomplete", WEIGHT_UNKNOWN,
             text_printf("listens on %s: %s; whether that is all cannot be told: %s", where, now,

@@ -137,3 +137,20 @@ char *next_portwatch(const char *command, const Case *c, uint16_t port) {
     if (c->protocol == PROTOCOL_TCP) return text_printf("%s %u", command, port);
     return text_printf("%s %u/%s", command, port, protocol_name(c->protocol));
 }
+
+/* All is well here: is it so from there? */
+char *next_from_elsewhere(const Explanation *e, const Case *c) {
+    const Endpoint *row = c->n_rows > 0 ? c->rows[0].endpoint : NULL;
+    bool v6 = row && row->address.family == AF_INET6, both = !row || endpoint_is_dual(row);
+    char text[INET6_ADDRSTRLEN];
+    strcpy(text, v6 && !both ? "::1" : "127.0.0.1");
+    if (row && !address_is_any(&row->address))
+        address_format(&row->address, text);
+    else
+        for (size_t i = e->host.n; i-- > 0;) {
+            const Address *address = &e->host.addresses[i].address;
+            bool fits = both || address->family == row->address.family;
+            if (fits && !address_is_link_local(address)) address_format(address, text);
+        }
+    return text_printf("nc -vz%s -w 3 %s %u", c->protocol == PROTOCOL_TCP ? "" : "u", text, c->port);
+}

@@ -18,6 +18,7 @@ char *words_place(const Place *place); /* "/etc/portwatch.conf:12" */
 
 /* "COMMAND UNIT ARGUMENTS"; NULL also where the unit's name is not known, or none that can be started. */
 char *next_unit(const char *command, const Owner *owner, const char *arguments);
-char *next_ss(const Case *c);     /* the port by hand; by root, who sees more, where that was not asked */
-char *next_holder(const Case *c); /* who holds it, by hand */
+char *next_ss(const Case *c); /* the port by hand; by root, who sees more, where that was not asked */
+char *next_from_elsewhere(const Explanation *e, const Case *c);          /* to be tried on another host */
+char *next_holder(const Case *c);                                        /* who holds it, by hand */
 char *next_portwatch(const char *command, const Case *c, uint16_t port); /* "COMMAND 7071" */

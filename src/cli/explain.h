@@ -49,6 +49,7 @@ typedef struct Quote {
     char *where; /* "inet filter input (input)", escaped */
     char *text;  /* as nft writes it, escaped */
     bool policy;
+    bool forwards; /* what comes to this port is sent on to another */
 } Quote;
 
 #define QUOTES_MAX 20
@@ -90,6 +91,8 @@ typedef struct Case {
     const PortRule *rule;
     const IgnoreRule *ignore;
     const Incident *incident;
+    Change change; /* of the port as a whole, as `diff` has it; none where nothing is compared */
+    Reach reach;
     Endpoints expected;
     BoundRow *rows;
     size_t n_rows;

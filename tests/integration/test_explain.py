@@ -221,6 +221,16 @@ def test_on_loopback_only_while_expected_wider(explain, watched, listeners):
     assert "this host only" in told.of()["summary"] and "all IPv4 addresses" in told.of()["summary"]
 
 
+def test_one_of_its_addresses_is_gone(explain, watched, listeners):
+    listeners.start(f"tcp@{HOST}@7071", name="myapp")
+    second = listeners.start("tcp@127.0.0.1@7071", name="myapp")
+    watch = watched()
+    listeners.stop(second)
+    told = explain(7071, watch)
+    assert told.status == NOT and told.decides() == ("address", "fault")
+    assert told.next == "portwatch diff 7071"
+
+
 def test_on_loopback_as_expected(explain, watched, listeners):
     listeners.start("tcp@127.0.0.1@7071", name="myapp")
     told = explain(7071, watched())
@@ -325,6 +335,12 @@ def test_bound_to_an_address_that_left(explain, watched, listeners):
     assert told.status == NOT and told.decides() == ("address-gone", "fault") and HOST in told.of()["summary"]
 
 
+def test_an_ephemeral_udp_port_is_compared_with_nothing(explain, watched, listeners):
+    listeners.start("udp@0.0.0.0@40123", name="client")
+    told = explain("40123/udp", watched())
+    assert told.status == WELL and told.decides("udp") == ("ignored", "well")
+
+
 def test_a_host_without_an_address(explain, watched, listeners):
     listeners.start("tcp@0.0.0.0@7071", name="myapp")
     watch = watched()
@@ -383,6 +399,7 @@ def test_within_a_range_of_the_configuration(explain, watched, listeners):
     assert explain(8003, watch).status == WELL
     told = explain(8004, watch)
     assert told.status == NOT and told.decides()[0] == "closed"
+    assert f"{watch.config}:" in told.of()["summary"] and "open" in told.of()["summary"]
 
 
 def test_an_ignored_port(explain, watched, listeners):
@@ -496,6 +513,18 @@ def test_rules_that_name_the_port_are_quoted(explain, listeners):
     assert "firewall" in told.kinds()  # a range of the set
     assert "firewall" in explain(9).kinds()  # no rule names it, and the policy drops
     assert [q["policy"] for q in explain(9).of()["firewall_rules"]] == [True]
+
+
+@needs_nft
+def test_a_port_that_the_firewall_sends_on(explain, watched, listeners):
+    """As a container's published port, which needs no socket here: it is not called closed."""
+    watch = watched()
+    nft("table ip nat { chain pre { type nat hook prerouting priority -100;", "tcp dport 8080 dnat to 10.0.0.9:7071",
+        "}", "}")
+    told = explain(8080, watch)
+    assert told.status == UNKNOWN and told.decides() == ("forwarded", "unknown")
+    assert "dnat to 10.0.0.9:7071" in told.of()["summary"] and told.next == f"nc -vz -w 3 {HOST} 8080"
+    assert explain(7071, watch).decides()[0] == "closed"
 
 
 @needs_nft
