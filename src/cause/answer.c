@@ -20,9 +20,9 @@ void cause_answer_done(CauseAnswer *answer) {
     *answer = (CauseAnswer){0};
 }
 
-int cause_answer_print(uint64_t id, const CauseAnswer *answer, char **ret_text) {
-    _cleanup_free_ char *text = text_printf(
-        "{\"id\":%llu,\"fate\":\"%s\",\"cause\":%s}", (unsigned long long)id, fates[answer->fate], answer->document);
+int cause_answer_print(uint64_t id, bool final, const CauseAnswer *answer, char **ret_text) {
+    _cleanup_free_ char *text = text_printf("{\"id\":%llu,\"final\":%s,\"fate\":\"%s\",\"cause\":%s}",
+        (unsigned long long)id, final ? "true" : "false", fates[answer->fate], answer->document);
     if (!text) return -ENOMEM;
     if (strlen(text) > ANSWER_BYTES_MAX) return -EMSGSIZE;
     *ret_text = TAKE_PTR(text);
@@ -72,14 +72,16 @@ static bool cause_valid(json_t *cause) {
            is_text(json_object_get(cause, "summary"), false) && is_lines(json_object_get(cause, "journal"));
 }
 
-int cause_answer_parse(const char *bytes, size_t length, uint64_t *ret_id, CauseAnswer *ret) {
+int cause_answer_parse(const char *bytes, size_t length, uint64_t *ret_id, bool *ret_final, CauseAnswer *ret) {
     json_int_t id;
+    int final;
     const char *fate;
     json_t *cause;
     if (length > ANSWER_BYTES_MAX) return -EBADMSG;
     _cleanup_json_ json_t *root = json_loadb(bytes, length, JSON_REJECT_DUPLICATES, NULL);
     if (!root ||
-        json_unpack_ex(root, NULL, JSON_STRICT, "{s:I, s:s, s:o}", "id", &id, "fate", &fate, "cause", &cause) < 0 ||
+        json_unpack_ex(root, NULL, JSON_STRICT, "{s:I, s:b, s:s, s:o}", "id", &id, "final", &final, "fate", &fate,
+            "cause", &cause) < 0 ||
         !cause_valid(cause))
         return -EBADMSG;
     for (size_t i = 0; i < ELEMENTSOF(fates); i++)
@@ -87,6 +89,7 @@ int cause_answer_parse(const char *bytes, size_t length, uint64_t *ret_id, Cause
             char *text = json_dumps(cause, JSON_COMPACT);
             if (!text) return -ENOMEM;
             *ret_id = (uint64_t)id;
+            *ret_final = final;
             *ret = (CauseAnswer){.fate = (Fate)i, .document = text};
             return 0;
         }

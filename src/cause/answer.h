@@ -1,6 +1,7 @@
 /* portwatch-cause's answer: the document, and its bytes between that process and who asked. Pure. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,7 +24,7 @@ typedef struct CauseAnswer {
 
 void cause_answer_done(CauseAnswer *answer);
 
-/* As bytes for one datagram. The caller frees. 0, -ENOMEM, -EMSGSIZE. */
-int cause_answer_print(uint64_t id, const CauseAnswer *answer, char **ret_text);
+/* As bytes for one datagram. `final`: nothing better will follow. The caller frees. 0, -ENOMEM, -EMSGSIZE. */
+int cause_answer_print(uint64_t id, bool final, const CauseAnswer *answer, char **ret_text);
 /* The reverse. The other side is not trusted: members, types, lengths and escaping are checked. -EBADMSG, -ENOMEM. */
-int cause_answer_parse(const char *bytes, size_t length, uint64_t *ret_id, CauseAnswer *ret);
+int cause_answer_parse(const char *bytes, size_t length, uint64_t *ret_id, bool *ret_final, CauseAnswer *ret);

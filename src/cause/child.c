@@ -115,7 +115,7 @@ int cause_child_ask(const CauseChild *child, uint64_t id, const CauseQuestion *q
     return sendmsg(child->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-int cause_child_hear(const CauseChild *child, uint64_t *ret_id, CauseAnswer *ret) {
+int cause_child_hear(const CauseChild *child, uint64_t *ret_id, bool *ret_final, CauseAnswer *ret) {
     char bytes[ANSWER_BYTES_MAX];
     struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -125,5 +125,5 @@ int cause_child_hear(const CauseChild *child, uint64_t *ret_id, CauseAnswer *ret
     while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     if (n < 0) return errno == EAGAIN ? -EAGAIN : -EPIPE;
     if (n == 0) return -EPIPE;
-    return message.msg_flags & MSG_TRUNC ? -EBADMSG : cause_answer_parse(bytes, (size_t)n, ret_id, ret);
+    return message.msg_flags & MSG_TRUNC ? -EBADMSG : cause_answer_parse(bytes, (size_t)n, ret_id, ret_final, ret);
 }

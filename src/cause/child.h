@@ -1,6 +1,7 @@
 /* Starts and ends one portwatch-cause process, and speaks with it. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "cause/answer.h"
@@ -27,4 +28,4 @@ void cause_child_end(CauseChild *child, char **ret_how);
  * -EINVAL: no question. */
 int cause_child_ask(const CauseChild *child, uint64_t id, const CauseQuestion *question);
 /* Takes an answer that is there. 0; -EAGAIN: none is; -EPIPE: the child has ended; -EBADMSG: it says nonsense. */
-int cause_child_hear(const CauseChild *child, uint64_t *ret_id, CauseAnswer *ret);
+int cause_child_hear(const CauseChild *child, uint64_t *ret_id, bool *ret_final, CauseAnswer *ret);

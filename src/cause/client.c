@@ -17,6 +17,7 @@ typedef struct Waiting {
     CauseQuestion question;
     int64_t deadline; /* CLOCK_BOOTTIME */
     bool sent;
+    CauseAnswer so_far; /* what is told where nothing better comes; document NULL: nothing */
 } Waiting;
 
 struct CauseClient {
@@ -30,9 +31,9 @@ struct CauseClient {
     Waiting waiting[CAUSE_WAITING_MAX]; /* in the order they were asked */
     size_t n;
     uint64_t last_id;
-    unsigned crashes; /* in a row */
-    int error;        /* of the last start; 0: none */
-    int64_t not_before, idle_at;
+    unsigned crashes;             /* in a row */
+    int error;                    /* of the last start; 0: none */
+    int64_t not_before, heard_at; /* CLOCK_BOOTTIME */
 };
 
 static int64_t now_boottime(void) {
@@ -86,7 +87,7 @@ static bool is_late(const CauseClient *client, const Waiting *waiting, int64_t n
 }
 
 static void timer_arm(CauseClient *client) {
-    int64_t at = client->idle_at;
+    int64_t at = client->heard_at + IDLE;
     if (client->n > 0) {
         at = client->waiting[0].deadline;
         if (!client->child.pid) at = client->not_before < at ? client->not_before : 0;
@@ -100,18 +101,19 @@ static void timer_arm(CauseClient *client) {
 
 /* ---- answers ---- */
 
-static void forget(CauseClient *client, size_t i) {
+/* Ends the wait for one and tells: the answer; else what is known so far; else why there is nothing. */
+static void settle(CauseClient *client, size_t i, const CauseAnswer *answer, const char *why) {
+    uint64_t id = client->waiting[i].id;
+    _cleanup_(cause_answer_done) CauseAnswer so_far = client->waiting[i].so_far;
     client->n--;
     memmove(&client->waiting[i], &client->waiting[i + 1], (client->n - i) * sizeof(client->waiting[0]));
+    if (!answer && so_far.document) answer = &so_far;
+    client->answered(id, answer, answer ? NULL : why, client->userdata);
 }
 
-/* The first `n` get none. Whoever is told may ask anew, behind them. */
-static void refuse(CauseClient *client, size_t n, const char *why) {
-    for (size_t i = 0; i < n; i++) {
-        uint64_t id = client->waiting[0].id;
-        forget(client, 0);
-        client->answered(id, NULL, why, client->userdata);
-    }
+/* The first `n`. Whoever is told may ask anew, behind them. */
+static void give_up(CauseClient *client, size_t n, const char *why) {
+    for (size_t i = 0; i < n; i++) settle(client, 0, NULL, why);
 }
 
 /* The child is of no more use. What it was asked is not asked again: one of them may be what it died of. */
@@ -122,7 +124,7 @@ static void broken(CauseClient *client, const char *what) {
     crash_count(client);
     while (n < client->n && client->waiting[n].sent) n++;
     _cleanup_free_ char *why = text_printf("portwatch-cause %s", what ? what : how ? how : "ended");
-    refuse(client, n, why ? why : "out of memory");
+    give_up(client, n, why ? why : "out of memory");
     pump(client);
     timer_arm(client);
 }
@@ -132,7 +134,8 @@ static int on_socket(sd_event_source *source, int fd, uint32_t events, void *use
     CauseClient *client = userdata;
     _cleanup_(cause_answer_done) CauseAnswer answer = {0};
     uint64_t id = 0;
-    int r = cause_child_hear(&client->child, &id, &answer);
+    bool final = false;
+    int r = cause_child_hear(&client->child, &id, &final, &answer);
     if (r == -EAGAIN) return 0;
     size_t i = 0;
     while (r == 0 && i < client->n && !(client->waiting[i].sent && client->waiting[i].id == id)) i++;
@@ -140,35 +143,47 @@ static int on_socket(sd_event_source *source, int fd, uint32_t events, void *use
         broken(client, r == -EPIPE ? NULL : "sent what is not an answer");
         return 0;
     }
+    if (!final) {
+        cause_answer_done(&client->waiting[i].so_far);
+        client->waiting[i].so_far = answer;
+        answer = (CauseAnswer){0};
+        return 0;
+    }
     client->crashes = 0;
     client->not_before = 0;
-    client->idle_at = now_boottime() + IDLE;
-    forget(client, i);
-    client->answered(id, &answer, NULL, client->userdata);
+    client->heard_at = now_boottime();
+    settle(client, i, &answer, NULL);
     pump(client);
     timer_arm(client);
     return 0;
+}
+
+/* Answers of a child that is slow are not waited for: it is ended, and with it what it has still to do. */
+static void child_stop_late(CauseClient *client, const Waiting *late) {
+    child_stop(client, NULL);
+    /* at work, though with too much of it? */
+    if (client->heard_at < late->deadline - client->deadline) crash_count(client);
+    for (size_t i = 0; i < client->n; i++) client->waiting[i].sent = false;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
     (void)source, (void)usec;
     CauseClient *client = userdata;
     int64_t now = now_boottime();
+    const Waiting *hung = NULL;
     size_t late = 0;
-    bool hung = false;
-    while (late < client->n && is_late(client, &client->waiting[late], now))
-        hung = hung || client->waiting[late++].sent;
-    if (hung || client->n == 0) {
-        child_stop(client, NULL);
-        if (hung) crash_count(client);
-        for (size_t i = 0; i < client->n; i++) client->waiting[i].sent = false;
-    }
+    for (; late < client->n && is_late(client, &client->waiting[late], now); late++)
+        if (!hung && client->waiting[late].sent) hung = &client->waiting[late];
     char why[128] = "portwatch-cause did not answer in time";
-    if (!hung && client->error < 0)
+    if (hung)
+        child_stop_late(client, hung);
+    else if (client->n == 0)
+        child_stop(client, NULL); /* idle */
+    else if (client->error < 0)
         snprintf(why, sizeof(why), "portwatch-cause cannot be started: %s", strerror(-client->error));
-    else if (!hung)
+    else
         snprintf(why, sizeof(why), "portwatch-cause keeps failing");
-    refuse(client, late, why);
+    give_up(client, late, why);
     pump(client);
     timer_arm(client);
     return 0;
@@ -197,6 +212,7 @@ int cause_client_new(
 CauseClient *cause_client_free(CauseClient *client) {
     if (!client) return NULL;
     child_stop(client, NULL);
+    for (size_t i = 0; i < client->n; i++) cause_answer_done(&client->waiting[i].so_far);
     sd_event_source_disable_unref(client->timer);
     sd_event_unref(client->event);
     free(client->program);
@@ -222,27 +238,39 @@ pid_t cause_client_pid(const CauseClient *client) {
     return client->child.pid;
 }
 
+/* Waits for the final answer, until `end`. What has come before that is in *answer in any case. */
+static int hear_final(const CauseChild *child, int64_t end, CauseAnswer *answer) {
+    for (;;) {
+        CauseAnswer heard = {0};
+        uint64_t id = 0;
+        bool final = false;
+        int r = cause_child_hear(child, &id, &final, &heard);
+        if (r == 0) {
+            cause_answer_done(answer);
+            *answer = heard;
+            if (id != 1) return -EBADMSG;
+            if (final) return 0;
+            continue;
+        }
+        int64_t left = end - now_boottime();
+        if (r != -EAGAIN) return r;
+        if (left <= 0) return -ETIMEDOUT;
+        struct pollfd p = {.fd = child->socket, .events = POLLIN};
+        poll(&p, 1, (int)(left / 1000) + 1);
+    }
+}
+
 int cause_ask(const char *program, const CauseQuestion *question, int64_t deadline, CauseAnswer *ret, char **ret_why) {
     CauseChild child = CAUSE_CHILD_NONE;
     _cleanup_(cause_answer_done) CauseAnswer answer = {0};
     int64_t end = now_boottime() + deadline;
-    uint64_t id = 0;
     *ret_why = NULL;
     int r = cause_child_start(program, &child);
     if (r >= 0) r = cause_child_ask(&child, 1, question);
-    if (r >= 0)
-        while ((r = cause_child_hear(&child, &id, &answer)) == -EAGAIN) {
-            int64_t left = end - now_boottime();
-            struct pollfd p = {.fd = child.socket, .events = POLLIN};
-            if (left <= 0) {
-                r = -ETIMEDOUT;
-                break;
-            }
-            poll(&p, 1, (int)(left / 1000) + 1);
-        }
-    cause_child_end(&child, r == -EPIPE ? ret_why : NULL);
-    if (r < 0) return r;
-    if (id != 1) return -EBADMSG;
+    if (r >= 0) r = hear_final(&child, end, &answer);
+    bool enough = r == 0 || ((r == -ETIMEDOUT || r == -EPIPE) && answer.document);
+    cause_child_end(&child, r == -EPIPE && !enough ? ret_why : NULL);
+    if (!enough) return r;
     *ret = answer;
     answer = (CauseAnswer){0};
     return 0;

@@ -13,9 +13,10 @@
 
 typedef struct CauseClient CauseClient;
 
-/* The answer to question `id`; it is the client's. NULL: there is none, and `why` says why ("portwatch-cause was killed
- * by SIGSEGV"; one line, of our own words). Called from the event loop only, once for each question, CAUSE_DEADLINE
- * after it at the latest. May ask anew, must not free the client. */
+/* The answer to question `id`; it is the client's. Where the journal is not read in time it is an answer without. NULL:
+ * there is none, and `why` says why ("portwatch-cause was killed by SIGSEGV"; one line, of our own words). Called from
+ * the event loop only, once for each question, CAUSE_DEADLINE after it at the latest. May ask anew, must not free the
+ * client. */
 typedef void (*CauseAnswered)(uint64_t id, const CauseAnswer *answer, const char *why, void *userdata);
 
 /* Makes a client; starts nothing. `program`: path of portwatch-cause, copied. `deadline`: how long an answer may take,

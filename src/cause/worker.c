@@ -29,8 +29,8 @@ static bool is_behind(const Facts *facts) {
     return facts->unit.known && facts->process == PROCESS_GONE && facts->unit.main_pid == facts->question.pid;
 }
 
-static int facts_gather(Facts *facts, int pidfd) {
-    uint64_t begun = now_monotonic();
+/* All but the journal. */
+static int facts_gather(Facts *facts, int pidfd, uint64_t begun) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     facts->now = now.tv_sec * USEC_PER_SEC + now.tv_nsec / 1000;
@@ -42,18 +42,34 @@ static int facts_gather(Facts *facts, int pidfd) {
         facts->unit = (UnitFacts){0};
         r = cause_unit(facts, begun + UNIT_DEADLINE);
     }
-    if (r == 0) r = cause_journal(facts, begun + DEADLINE);
+    return r;
+}
+
+static int answer_send(int socket, uint64_t id, bool final, const Facts *facts) {
+    _cleanup_(cause_answer_done) CauseAnswer answer = {0};
+    _cleanup_free_ char *text = NULL;
+    int r = cause_document(facts, &answer);
+    if (r == 0) r = cause_answer_print(id, final, &answer, &text);
+    return r == 0 && send(socket, text, strlen(text), MSG_NOSIGNAL) < 0 ? -errno : r;
+}
+
+/* What is sent should the journal never answer: its files are mapped, and a disk that hangs hangs us. */
+static int answer_send_so_far(int socket, uint64_t id, const Facts *facts) {
+    Facts less = *facts; /* borrowed, but for `missing` */
+    less.missing = facts->missing ? strdup(facts->missing) : NULL;
+    int r = facts->missing && !less.missing ? -ENOMEM : facts_missing(&less, "the journal was not read in time");
+    if (r == 0) r = answer_send(socket, id, false, &less);
+    free(less.missing);
     return r;
 }
 
 static int answer(int socket, uint64_t id, const CauseQuestion *question, int pidfd) {
     _cleanup_(facts_done) Facts facts = {.question = *question};
-    _cleanup_(cause_answer_done) CauseAnswer made = {0};
-    _cleanup_free_ char *text = NULL;
-    int r = facts_gather(&facts, pidfd);
-    if (r == 0) r = cause_document(&facts, &made);
-    if (r == 0) r = cause_answer_print(id, &made, &text);
-    if (r == 0 && send(socket, text, strlen(text), MSG_NOSIGNAL) < 0) r = -errno;
+    uint64_t begun = now_monotonic();
+    int r = facts_gather(&facts, pidfd, begun);
+    if (r == 0) r = answer_send_so_far(socket, id, &facts);
+    if (r == 0) r = cause_journal(&facts, begun + DEADLINE);
+    if (r == 0) r = answer_send(socket, id, true, &facts);
     malloc_trim(0); /* we may sit idle for a minute now */
     return r;
 }

@@ -1,4 +1,5 @@
-/* portwatch-cause's conversation: questions come in, each gets one answer, in order. Blocking. */
+/* portwatch-cause's conversation: questions come in, each gets its answers, in order: one without the journal, at once,
+ * then the final one. Blocking. */
 #pragma once
 
 /* Answers questions on a SOCK_SEQPACKET socket until its end. Each takes 1.5 s at most, unless a disk hangs: then who

@@ -14,10 +14,10 @@ static const char document[] =
     "{\"unit\":\"%s\",\"state\":null,\"sub\":null,\"result\":null,\"exit\":null,\"signal\":null,\"restarts\":null,"
     "\"since\":null,\"process\":null,\"oom\":false,\"summary\":\"a\",\"journal\":[],\"missing\":null}";
 
-static void answer(uint64_t id, const char *unit) {
+static void answer(uint64_t id, bool final, const char *unit) {
     _cleanup_free_ char *text = NULL;
     _cleanup_(cause_answer_done) CauseAnswer made = {.fate = FATE_STOPPED, .document = text_printf(document, unit)};
-    if (cause_answer_print(id, &made, &text) == 0) send(CAUSE_SOCKET, text, strlen(text), MSG_NOSIGNAL);
+    if (cause_answer_print(id, final, &made, &text) == 0) send(CAUSE_SOCKET, text, strlen(text), MSG_NOSIGNAL);
 }
 
 int main(void) {
@@ -27,11 +27,15 @@ int main(void) {
         uint64_t id;
         ssize_t n = recv(CAUSE_SOCKET, bytes, sizeof(bytes), 0);
         if (n <= 0 || cause_question_parse(bytes, (size_t)n, &id, &q) < 0) return 0;
+        bool slow = strcmp(q.unit, "slow.service") == 0, falls = strcmp(q.unit, "falls.service") == 0;
+        if (slow || falls || strcmp(q.unit, "twice.service") == 0) answer(id, false, "so-far.service");
+        if (slow) pause();
+        if (falls) return 4;
         if (strcmp(q.unit, "crash.service") == 0) raise(SIGUSR1);
         if (strcmp(q.unit, "exit.service") == 0) return 3;
         if (strcmp(q.unit, "hang.service") == 0) pause();
         if (strcmp(q.unit, "nonsense.service") == 0) send(CAUSE_SOCKET, "{]", 2, MSG_NOSIGNAL);
         if (strcmp(q.unit, "other.service") == 0) id += 1000;
-        if (strcmp(q.unit, "nothing.service") != 0) answer(id, q.unit);
+        if (strcmp(q.unit, "nothing.service") != 0) answer(id, true, q.unit);
     }
 }

@@ -1,6 +1,8 @@
 /* The client against children that answer, die, hang and lie; and the real one where there is neither bus nor journal.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -9,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <systemd/sd-id128.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -139,6 +143,32 @@ static void test_crash_takes_what_was_sent(void **state) {
     assert_string_equal(heard.why, "portwatch-cause exited with status 3");
 }
 
+/* What it had said before the end counts, where no more comes. */
+static void test_answers_so_far(void **state) {
+    ask("twice.service");
+    wait_for_all();
+    assert_non_null(strstr(heard.document, "\"unit\":\"twice.service\""));
+    ask("falls.service");
+    wait_for_all();
+    assert_non_null(strstr(heard.document, "\"unit\":\"so-far.service\""));
+    assert_int_equal(cause_client_pid(client), 0);
+    assert_int_equal(heard.answers, 2);
+    CauseQuestion q = about("falls.service");
+    _cleanup_(cause_answer_done) CauseAnswer answer = {0};
+    _cleanup_free_ char *why = NULL;
+    assert_int_equal(cause_ask(rude, &q, LONG, &answer, &why), 0);
+    assert_non_null(strstr(answer.document, "\"unit\":\"so-far.service\""));
+}
+
+static void test_answers_late(void **state) {
+    client_make(rude, 5 * USEC_PER_SEC);
+    ask("slow.service");
+    wait_for_all();
+    assert_int_equal(heard.answers, 1);
+    assert_non_null(strstr(heard.document, "\"unit\":\"so-far.service\""));
+    assert_int_equal(cause_client_pid(client), 0);
+}
+
 /* No child is started before the deadline: refused, and not only then. */
 static void test_keeps_failing(void **state) {
     client_make(rude, SHORT);
@@ -154,8 +184,11 @@ static void test_keeps_failing(void **state) {
 static void test_hang(void **state) {
     client_make(rude, SHORT);
     ask("hang.service");
+    ask("a.service");
+    ask("b.service");
     pid_t pid = cause_client_pid(client);
     wait_for_all();
+    assert_int_equal(heard.refusals, 3);
     assert_string_equal(heard.why, "portwatch-cause did not answer in time");
     assert_int_equal(cause_client_pid(client), 0);
     assert_int_equal(kill(pid, 0), -1); /* and was reaped */
@@ -227,26 +260,64 @@ static int64_t started_of_this(void) {
            (int64_t)ticks * USEC_PER_SEC / sysconf(_SC_CLK_TCK);
 }
 
-/* The real one, in a mount namespace with an empty /run and an empty /var/log. */
-static void test_neither_bus_nor_journal(void **state) {
+/* ---- the real one, with directories of our own in a mount namespace ---- */
+
+static void bare_system(void) {
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("none", "/run", "tmpfs", 0, NULL) < 0 || mount("none", "/var/log", "tmpfs", 0, NULL) < 0)
         skip();
+}
+
+static void test_neither_bus_nor_journal(void **state) {
     _cleanup_(cause_answer_done) CauseAnswer answer = {0};
     _cleanup_free_ char *why = NULL;
     CauseQuestion q = about("a.service");
+    bare_system();
     assert_int_equal(cause_ask(real, &q, LONG, &answer, &why), 0);
     assert_int_equal(answer.fate, FATE_UNKNOWN);
     assert_non_null(strstr(answer.document, "\"summary\":\"a.service is in a state that is not known\""));
     assert_non_null(strstr(answer.document, "the system bus cannot be reached: No such file or directory; "));
     assert_non_null(strstr(answer.document, "no journal\""));
     /* by its descriptor, though the number alone is all that can be seen there */
-    q = (CauseQuestion){.user = USER_NONE, .pid = getpid(), .open = true};
-    q.started = started_of_this();
+    q = (CauseQuestion){.user = USER_NONE, .pid = getpid(), .started = started_of_this(), .open = true};
     cause_answer_done(&answer);
     assert_int_equal(cause_ask(real, &q, LONG, &answer, &why), 0);
     assert_non_null(strstr(answer.document, "\"unit\":null"));
     assert_non_null(strstr(answer.document, "\"process\":\"alive\""));
+}
+
+/* Says that the filesystem is ready (linux/fuse.h), and nothing more ever. */
+static void fuse_greet(int fuse) {
+    static char request[65536];
+    struct {
+        struct fuse_out_header header;
+        struct fuse_init_out init;
+    } reply = {.init = {.major = FUSE_KERNEL_VERSION, .minor = 31, .max_background = 16, .max_write = 4096}};
+    assert_true(read(fuse, request, sizeof(request)) >= (ssize_t)sizeof(struct fuse_in_header));
+    reply.header.len = sizeof(reply);
+    reply.header.unique = ((struct fuse_in_header *)request)->unique;
+    assert_int_equal(write(fuse, &reply, sizeof(reply)), sizeof(reply));
+}
+
+/* A journal on a filesystem whose every answer is waited for: what else is known comes all the same. */
+static void test_stuck_journal(void **state) {
+    char id[SD_ID128_STRING_MAX], path[128], options[128];
+    sd_id128_t machine = SD_ID128_NULL;
+    CauseQuestion q = about("a.service");
+    bare_system();
+    _cleanup_close_ int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    if (fuse < 0 || sd_id128_get_machine(&machine) < 0) skip();
+    assert_return_code(mkdir("/var/log/journal", 0755), errno);
+    snprintf(path, sizeof(path), "/var/log/journal/%s", sd_id128_to_string(machine, id));
+    assert_return_code(mkdir(path, 0755), errno);
+    snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other", fuse);
+    if (mount("stuck", path, "fuse", 0, options) < 0) skip();
+    fuse_greet(fuse);
+    _cleanup_(cause_answer_done) CauseAnswer answer = {0};
+    _cleanup_free_ char *why = NULL;
+    assert_int_equal(cause_ask(real, &q, 5 * USEC_PER_SEC, &answer, &why), 0);
+    umount2(path, MNT_DETACH);
+    assert_non_null(strstr(answer.document, "; the journal was not read in time\""));
 }
 
 int main(int argc, char **argv) {
@@ -260,6 +331,8 @@ int main(int argc, char **argv) {
         TEST(test_bounds),
         TEST(test_crash_and_recovery),
         TEST(test_crash_takes_what_was_sent),
+        TEST(test_answers_so_far),
+        TEST(test_answers_late),
         TEST(test_keeps_failing),
         TEST(test_hang),
         TEST(test_silence),
@@ -268,6 +341,7 @@ int main(int argc, char **argv) {
         TEST(test_freed_while_waiting),
         TEST(test_blocking),
         TEST(test_neither_bus_nor_journal),
+        TEST(test_stuck_journal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

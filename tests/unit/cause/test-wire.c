@@ -72,12 +72,14 @@ static void test_question(void **state) {
     "\"restarts\":null,\"since\":null,\"process\":null,\"oom\":false,\"summary\":\"a\",\"missing\":null"
 
 static int parse_cause(const char *cause) {
-    _cleanup_free_ char *text = text_printf("{\"id\":7,\"fate\":\"failed\",\"cause\":{%s}}", cause);
+    _cleanup_free_ char *text = text_printf("{\"id\":7,\"final\":true,\"fate\":\"failed\",\"cause\":{%s}}", cause);
     _cleanup_(cause_answer_done) CauseAnswer answer = {0};
     uint64_t id = 0;
-    int r = cause_answer_parse(text, strlen(text), &id, &answer);
+    bool final = false;
+    int r = cause_answer_parse(text, strlen(text), &id, &final, &answer);
     if (r == 0) {
         assert_int_equal(id, 7);
+        assert_true(final);
         assert_int_equal(answer.fate, FATE_FAILED);
         assert_non_null(answer.document);
     }
@@ -103,11 +105,12 @@ static void test_answer(void **state) {
     for (size_t i = 0; i < ELEMENTSOF(bad); i++) assert_int_equal(parse_cause(bad[i]), -EBADMSG);
     CauseAnswer none;
     uint64_t id;
-    static const char *const frames[] = {"", "{}", "[]", "{\"id\":1,\"fate\":\"failed\",\"cause\":{}}",
-        "{\"id\":1,\"fate\":\"odd\",\"cause\":{" GOOD ",\"journal\":[]}}",
-        "{\"id\":1,\"fate\":\"failed\",\"cause\":{" GOOD ",\"journal\":[]},\"x\":1}"};
+    bool final;
+    static const char *const frames[] = {"", "{}", "[]", "{\"id\":1,\"final\":true,\"fate\":\"failed\",\"cause\":{}}",
+        "{\"id\":1,\"final\":true,\"fate\":\"odd\",\"cause\":{" GOOD ",\"journal\":[]}}",
+        "{\"id\":1,\"final\":true,\"fate\":\"failed\",\"cause\":{" GOOD ",\"journal\":[]},\"x\":1}"};
     for (size_t i = 0; i < ELEMENTSOF(frames); i++)
-        assert_int_equal(cause_answer_parse(frames[i], strlen(frames[i]), &id, &none), -EBADMSG);
+        assert_int_equal(cause_answer_parse(frames[i], strlen(frames[i]), &id, &final, &none), -EBADMSG);
 }
 
 /* The largest that can come about fits one datagram, and is taken by the other side. */
@@ -125,9 +128,11 @@ static void test_largest_answer(void **state) {
     _cleanup_(cause_answer_done) CauseAnswer answer = {0}, back = {0};
     _cleanup_free_ char *text = NULL;
     uint64_t id;
+    bool final = true;
     assert_int_equal(cause_document(&facts, &answer), 0);
-    assert_int_equal(cause_answer_print(9, &answer, &text), 0);
-    assert_int_equal(cause_answer_parse(text, strlen(text), &id, &back), 0);
+    assert_int_equal(cause_answer_print(9, false, &answer, &text), 0);
+    assert_int_equal(cause_answer_parse(text, strlen(text), &id, &final, &back), 0);
+    assert_false(final);
     assert_string_equal(answer.document, back.document);
     facts_done(&facts);
 }
