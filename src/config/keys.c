@@ -18,6 +18,7 @@ typedef struct Key {
 static const char *const expects[] = {"baseline", "open", "closed", NULL};
 static const char *const severities[] = {"info", "warning", "critical", NULL};
 static const char *const modes[] = {"pinned", "rolling", NULL};
+static const char *const scopes[] = {"host", "all", NULL};
 static const char *const watches[] = {"alert", "log", "ignore", NULL};
 static const char *const events[] = {"opened", "changed", "resolved", "reminder", "notice", NULL};
 static const char *const details[] = {"minimal", "full", NULL};
@@ -171,6 +172,7 @@ static const Key portwatch_keys[] = {
     {"baseline", take_word, GLOBAL(mode), .words = modes},
     {"unlisted", take_word, GLOBAL(unlisted), .words = watches},
     {"unlisted_local", take_word, GLOBAL(unlisted_local), .words = watches},
+    {"namespaces", take_word, GLOBAL(namespaces), .words = scopes},
     {"remind", take_remind, GLOBAL(remind), .min = "1m", .max = "7d"},
     {"retain", take_duration, GLOBAL(retain), .min = "1d", .max = "3650d"},
     {"notify", take_words, GLOBAL(notify)},
@@ -199,6 +201,7 @@ static const Key ignore_keys[] = {
     {"unit", take_text, IGNORE(unit), .text = value_unit},
     {"exe", take_text, IGNORE(exe), .text = value_exe},
     {"user", take_text, IGNORE(user), .text = value_user},
+    {"namespace", take_text, IGNORE(namespace), .text = value_namespace},
     {NULL},
 };
 

@@ -90,9 +90,10 @@ static void build_ignore(Builder *builder, const Section *section) {
     if (section->argument[strspn(section->argument, letters)] != '\0')
         section_error(builder, section, NULL, "the name has letters, digits, '.', '_' and '-' only");
     if (section->n_entries == 0 && !section->damaged)
-        section_error(builder, section, NULL, "says nothing; it needs at least one of port, address, unit, exe, user");
+        section_error(
+            builder, section, NULL, "says nothing; it needs at least one of port, address, unit, exe, user, namespace");
     keys_apply(&builder->complaints, section, &(Target){.rules = builder->rules, .ignore = rule});
-    if (rule->unit && !rule->has_port && !rule->has_address && !rule->exe && !rule->user)
+    if (rule->unit && !rule->has_port && !rule->has_address && !rule->exe && !rule->user && !rule->namespace)
         complaint_warning(&builder->complaints, section->spot, section->header, NULL,
             "only 'unit': whoever gets a process into this unit is not seen; add port, exe or user");
 }

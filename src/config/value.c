@@ -176,6 +176,19 @@ bool value_unit(const Context *context, const char *text, char **ret) {
     return false;
 }
 
+bool value_namespace(const Context *context, const char *text, char **ret) {
+    size_t kind = strspn(text, "abcdefghijklmnopqrstuvwxyz");
+    if (strcmp(text, "host") != 0 &&
+        (kind == 0 || text[kind] != ':' || !text[kind + 1] || strlen(text) >= NAMESPACE_MAX)) {
+        context_error(context,
+            "'%s' is no network namespace: write host, or a kind and a name as portwatch list --json shows it "
+            "(docker:web)",
+            text);
+        return false;
+    }
+    return value_copy(context, text, ret);
+}
+
 bool value_exe(const Context *context, const char *text, char **ret) {
     static const char deleted[] = " (deleted)";
     size_t length = strlen(text), n = sizeof(deleted) - 1;

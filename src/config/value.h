@@ -33,6 +33,8 @@ bool value_words(const Context *context, const char *text, char ***ret);
 bool value_address(const Context *context, const char *text, Address *ret);
 /* A systemd unit, an executable, a user, checked for what could never match. */
 bool value_unit(const Context *context, const char *text, char **ret);
+/* "host", or a kind, a colon and a name: "docker:web", "netns:blue". */
+bool value_namespace(const Context *context, const char *text, char **ret);
 bool value_exe(const Context *context, const char *text, char **ret);
 bool value_user(const Context *context, const char *text, char **ret);
 bool value_copy(const Context *context, const char *text, char **ret);

@@ -182,6 +182,10 @@ static void judge_open(const PortRule *rule, const Rows *seen, Difference *ret) 
 int difference_make(
     const Surface *surface, const PortRule *rule, const Rows *baseline, const Rows *seen, Difference *ret) {
     *ret = (Difference){0};
+    if (surface->whole) {
+        if ((baseline->n > 0) != (seen->n > 0)) ret->change = seen->n > 0 ? CHANGE_OPENED : CHANGE_CLOSED;
+        return 0;
+    }
     if (rule && rule->expect == EXPECT_CLOSED) {
         if (seen->n > 0) ret->change = CHANGE_OPENED;
         return 0;

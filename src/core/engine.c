@@ -208,7 +208,7 @@ static int settle(Step *step, const View *view, const Incident *incident, const 
         if (r < 0) return r;
     }
     bool tells = incident || (!s.quiet && view->watch == WATCH_ALERT);
-    s.asks = tells && !returning && (s.closed || s.owner);
+    s.asks = tells && !returning && !view->surface.whole && (s.closed || s.owner);
     int64_t at = deadline(step, view, &s, returning);
     if (tells) at = later_of(at, step_paused_until(step, &view->surface));
     if (s.snapshots >= 2 && step->now->boottime >= at) {
@@ -251,14 +251,35 @@ static int step_incident_view(Step *step, const View *of, const Incident *incide
     return r < 0 ? r : rest(step, view, old);
 }
 
+/* Other namespaces are not watched any more: what was learned of them is no baseline for the day they are again. */
+static int forget(Step *step, const View *view, const Incident *incident) {
+    if (incident) return end_unwatched(step, view, incident, step->now->realtime);
+    return view->baseline.n > 0 ? decision_move_baseline(step->out, view, step->now, false) : 0;
+}
+
 static int step_view(Step *step, const View *view) {
     const Incident *incident = view->ignore ? NULL : step_incident(step, &view->surface);
     const Settling *old = step_settling(step, view);
+    if (view->surface.namespace[0] && step->rules->namespaces != SCOPE_ALL) return forget(step, view, incident);
+    if (view->surface.namespace[0] && !step->state->namespaces_learned && !incident) return step_learn_view(step, view);
     if (!view->decided) return old ? decision_add_settling(step->out, old) : 0;
     if (incident) return step_incident_view(step, view, incident, old);
     if (view->difference.change != CHANGE_NONE || view->difference.quiet)
         return settle(step, view, NULL, old, view->difference.change);
     return rest(step, view, old);
+}
+
+/* What the baseline has of another namespace is looked at without being asked for; and where nothing is left there,
+ * with all else of it, not alone because it went first. */
+static bool settles_with_namespace(const State *state, const Surface *surface) {
+    if (!surface->namespace[0] || surface->whole || surface->port == 0) return false;
+    for (size_t i = 0; i < state->baseline.n; i++) {
+        const Endpoint *e = &state->baseline.items[i];
+        if (e->port == surface->port && e->protocol == surface->protocol &&
+            strcmp(e->namespace, surface->namespace) == 0)
+            return true;
+    }
+    return false;
 }
 
 static int step_views(Step *step) {
@@ -269,11 +290,13 @@ static int step_views(Step *step) {
     for (size_t i = 0; i < state->n_incidents; i++)
         if (state->incidents[i].aspect == ASPECT_SURFACE) more[n++] = state->incidents[i].surface;
     for (size_t i = 0; i < state->n_settling; i++)
-        if (!state->settling[i].ignored) more[n++] = state->settling[i].surface;
+        if (!state->settling[i].ignored && !settles_with_namespace(state, &state->settling[i].surface))
+            more[n++] = state->settling[i].surface;
     Views views = {0};
     int r = views_make(step->rules, &state->baseline, step->snapshot, more, n, &views);
     for (size_t i = 0; i < views.n && r >= 0; i++) r = step_view(step, &views.items[i]);
     views_done(&views);
+    if (r >= 0) step_namespaces(step);
     return r;
 }
 

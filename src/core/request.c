@@ -92,7 +92,9 @@ static int accept_surface(Step *step, const View *view, const Acceptance *a, Sur
 static int accept_all(Step *step, const Views *views, const Acceptance *a, Surface *ret_at) {
     int result = REQUEST_NOTHING;
     for (size_t i = 0; i < views->n; i++) {
-        if (views->items[i].ignore || surface_of_clients(&views->items[i].surface)) continue;
+        const View *view = &views->items[i];
+        if (view->ignore || surface_of_clients(&view->surface)) continue;
+        if (view->surface.whole && view->difference.change == CHANGE_NONE) continue; /* its ports speak for it */
         int r = accept_surface(step, &views->items[i], a, ret_at);
         if (r < 0) return r;
         /* What can be accepted is; what cannot is said of the rest. */

@@ -59,6 +59,7 @@ static void ignore_rule_done(IgnoreRule *rule) {
     free(rule->unit);
     free(rule->exe);
     free(rule->user);
+    free(rule->namespace);
 }
 
 static void notifier_rule_done(NotifierRule *rule) {
@@ -145,7 +146,9 @@ static bool ignore_covers(const IgnoreRule *rule, const Endpoint *endpoint) {
     bool asks_owner = rule->unit || rule->exe || rule->user;
 
     /* The parser refuses such a section; were one to arrive, it must not silence everything. */
-    if (!asks_owner && !rule->has_port && !rule->has_address) return false;
+    if (!asks_owner && !rule->has_port && !rule->has_address && !rule->namespace) return false;
+    if (rule->namespace && strcmp(rule->namespace, endpoint->namespace[0] ? endpoint->namespace : "host") != 0)
+        return false;
     if (rule->has_port) {
         if (endpoint->port < rule->first || endpoint->port > rule->last) return false;
         if (!protocol_covered(rule->any_protocol, rule->protocol, endpoint->protocol)) return false;

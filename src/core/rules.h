@@ -65,6 +65,7 @@ typedef struct IgnoreRule {
     bool has_address;
     Address address;
     char *unit, *exe, *user;
+    char *namespace; /* "host", or one's name; NULL: any */
 } IgnoreRule;
 
 /* One key of a [notifier:...] that belongs to its plugin. */

@@ -41,6 +41,10 @@ void state_forget_causes(State *state);
 
 /* First learning, and portwatch's own incident. */
 int step_learn(Step *step);
+/* Learns one view, as on the first start. */
+int step_learn_view(Step *step, const View *view);
+/* Whether other namespaces count as learned from now on. */
+void step_namespaces(Step *step);
 int step_blind(Step *step);
 
 /* What is left of a pause, microseconds. */

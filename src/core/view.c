@@ -91,6 +91,26 @@ static void add_seen(const Rules *rules, const Endpoints *baseline, const Snapsh
     }
 }
 
+static bool is_whole(const Surface *more, size_t n, const char *namespace) {
+    for (size_t i = 0; i < n; i++)
+        if (more[i].whole && strcmp(more[i].namespace, namespace) == 0) return true;
+    return false;
+}
+
+/* What is seen again in a namespace whose end was told. */
+static void add_seen_wholes(const Surface *more, size_t n_more, Entry *entries, size_t *n) {
+    size_t known = *n;
+    for (size_t i = 0; i < known; i++) {
+        Entry whole = entries[i];
+        if (whole.side != SIDE_SEEN || whole.ignore || !whole.surface.namespace[0]) continue;
+        if (surface_of_clients(&whole.surface) || !is_whole(more, n_more, whole.surface.namespace)) continue;
+        Surface surface = {.whole = true};
+        memcpy(surface.namespace, whole.surface.namespace, sizeof surface.namespace);
+        whole.surface = surface;
+        entries[(*n)++] = whole;
+    }
+}
+
 static void add_stated(const Rules *rules, Entry *entries, size_t *n) {
     for (size_t i = 0; i < rules->n_ports; i++) {
         const PortRule *rule = &rules->ports[i];
@@ -114,14 +134,73 @@ static Watch watch_of(const Rules *rules, const View *view) {
 static int view_fill(const Rules *rules, const Snapshot *snapshot, View *view) {
     view->rule = view->surface.port ? rules_find_in(rules, view->surface.namespace, view->surface.protocol, view->surface.port) : NULL;
     view->decided = snapshot_decides(snapshot, view->surface.namespace, view->surface.protocol);
+    for (Protocol p = 0; view->surface.whole && p < PROTOCOL_MAX; p++)
+        view->decided = view->decided && snapshot_decides(snapshot, view->surface.namespace, p);
     int r = difference_make(&view->surface, view->rule, &view->baseline, &view->seen, &view->difference);
     view->watch = watch_of(rules, view);
     return r;
 }
 
+static bool is_own_incident(const Surface *more, size_t n, const Surface *surface) {
+    for (size_t i = 0; i < n; i++)
+        if (surface_compare(&more[i], surface) == 0) return true;
+    return false;
+}
+
+static bool is_seen(const Snapshot *snapshot, const char *namespace) {
+    size_t low = 0, high = snapshot->endpoints.n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(snapshot->endpoints.items[middle].namespace, namespace) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < snapshot->endpoints.n && strcmp(snapshot->endpoints.items[low].namespace, namespace) == 0;
+}
+
+/* Of the baseline's entries of one namespace (sorted by port): those that go into the whole of it. */
+static size_t count_ports(const Entry *entries, size_t n, const Surface *more, size_t n_more) {
+    size_t ports = 0;
+    const Surface *last = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const Surface *surface = &entries[i].surface;
+        if (entries[i].ignore || surface_of_clients(surface) || is_own_incident(more, n_more, surface)) continue;
+        if (!last || surface_compare(last, surface) != 0) ports++;
+        last = surface;
+    }
+    return ports;
+}
+
+/* A namespace in which nothing is left is one difference, not one a port. As long as that is told, or about to be, the
+ * whole of it is looked at beside its ports. */
+static void add_wholes(const Snapshot *snapshot, const Surface *more, size_t n_more, Entry *entries, size_t *n) {
+    size_t known = *n;
+    for (size_t first = 0, end; first < known; first = end) {
+        const char *namespace = entries[first].surface.namespace;
+        for (end = first + 1; end < known && strcmp(entries[end].surface.namespace, namespace) == 0;) end++;
+        if (!namespace[0] || entries[first].side != SIDE_BASELINE) continue;
+        bool gone = !is_seen(snapshot, namespace), told = is_whole(more, n_more, namespace);
+        if (!told && (!gone || count_ports(entries + first, end - first, more, n_more) < 2)) continue;
+        for (size_t i = first; i < end; i++) {
+            Entry whole = entries[i];
+            if (whole.ignore || surface_of_clients(&whole.surface) || is_own_incident(more, n_more, &whole.surface))
+                continue;
+            Surface surface = {.whole = true};
+            memcpy(surface.namespace, whole.surface.namespace, sizeof surface.namespace);
+            whole.surface = surface;
+            if (gone)
+                entries[i] = whole;
+            else
+                entries[(*n)++] = whole;
+        }
+    }
+}
+
 int views_make(const Rules *rules, const Endpoints *baseline, const Snapshot *snapshot, const Surface *more,
     size_t n_more, Views *ret) {
-    size_t most = baseline->n + snapshot->endpoints.n + n_more + count_stated(rules), n = 0;
+    /* The baseline twice, for namespaces that are looked at as a whole, too. */
+    size_t most = 2 * (baseline->n + snapshot->endpoints.n) + n_more + count_stated(rules), n = 0;
     _cleanup_(views_done) Views views = {0};
     Entry *entries = views.entries_ = malloc((most + 1) * sizeof *entries);
     views.items = calloc(most + 1, sizeof *views.items);
@@ -129,12 +208,14 @@ int views_make(const Rules *rules, const Endpoints *baseline, const Snapshot *sn
     if (!entries || !views.items || !views.rows_) return -ENOMEM;
 
     OwnPorts own = {0};
+    add_baseline(rules, snapshot, baseline, entries, &n);
+    add_wholes(snapshot, more, n_more, entries, &n);
     for (size_t i = 0; i < n_more; i++) {
         entries[n++] = (Entry){more[i], NULL, SIDE_NONE, NULL};
         if (more[i].port && !more[i].namespace[0]) own.bits[more[i].protocol][more[i].port / 8] |= (uint8_t)(1u << more[i].port % 8);
     }
-    add_baseline(rules, snapshot, baseline, entries, &n);
     add_seen(rules, baseline, snapshot, &own, entries, &n);
+    add_seen_wholes(more, n_more, entries, &n);
     add_stated(rules, entries, &n);
     if (n > 1) qsort(entries, n, sizeof *entries, compare_entries);
 

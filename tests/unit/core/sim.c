@@ -60,6 +60,8 @@ static void parse_word(const char *word, Endpoint *e, Owner **partial) {
         e->v6only = true;
     else if (strncmp(word, "dev=", 4) == 0)
         snprintf(e->device, sizeof e->device, "%s", word + 4);
+    else if (strncmp(word, "in=", 3) == 0)
+        snprintf(e->namespace, sizeof e->namespace, "%s", word + 3);
     else if (strncmp(word, "count=", 6) == 0)
         e->count = (unsigned)atoi(word + 6);
     else if (strcmp(word, "pending") == 0)
@@ -82,9 +84,41 @@ static void parse_word(const char *word, Endpoint *e, Owner **partial) {
     }
 }
 
+static int compare_namespaces(const void *a, const void *b) {
+    return strcmp(((const Namespace *)a)->name, ((const Namespace *)b)->name);
+}
+
+static Namespace *add_namespace(Snapshot *snapshot, const char *name) {
+    for (size_t i = 0; i < snapshot->n_namespaces; i++)
+        if (strcmp(snapshot->namespaces[i].name, name) == 0) return &snapshot->namespaces[i];
+    snapshot->namespaces = reallocarray(snapshot->namespaces, snapshot->n_namespaces + 1, sizeof(Namespace));
+    assert_non_null(snapshot->namespaces);
+    Namespace *namespace = &snapshot->namespaces[snapshot->n_namespaces++];
+    *namespace = (Namespace){0};
+    snprintf(namespace->name, sizeof namespace->name, "%s", name);
+    return namespace;
+}
+
+/* "all": other namespaces are looked at, "in docker:web": there is such a one, "unseen docker:web": it cannot be read.
+ */
+static bool parse_namespace(const char *word, char **rest, Snapshot *snapshot) {
+    if (strcmp(word, "all") == 0)
+        snapshot->all_namespaces = snapshot->namespaces_found = true;
+    else if (strcmp(word, "in") == 0)
+        add_namespace(snapshot, strtok_r(NULL, " ", rest));
+    else if (strcmp(word, "unseen") == 0) {
+        Namespace *namespace = add_namespace(snapshot, strtok_r(NULL, " ", rest));
+        for (Table t = 0; t < TABLE_MAX; t++) namespace->tables[t] = TABLE_INCOMPLETE;
+        snapshot->namespaces_unseen++;
+    } else
+        return false;
+    return true;
+}
+
 static void parse_line(char *line, Snapshot *snapshot) {
     char *rest = NULL, *word = strtok_r(line, " ", &rest);
     if (!word) return;
+    if (parse_namespace(word, &rest, snapshot)) return;
     bool incomplete = strcmp(word, "incomplete") == 0;
     Endpoint e = {.count = 1};
     if (incomplete) word = strtok_r(NULL, " ", &rest);
@@ -98,6 +132,7 @@ static void parse_line(char *line, Snapshot *snapshot) {
     Owner *partial = NULL;
     while ((word = strtok_r(NULL, " ", &rest))) parse_word(word, &e, &partial);
     if (partial) add_owner(&e, partial);
+    if (e.namespace[0]) add_namespace(snapshot, e.namespace);
     assert_int_equal(endpoints_take(&snapshot->endpoints, &e), 0);
 }
 
@@ -107,6 +142,7 @@ void snapshot_parse(const char *text, Snapshot *ret) {
     char *rest = NULL;
     for (char *line = strtok_r(copy, ";", &rest); line; line = strtok_r(NULL, ";", &rest)) parse_line(line, ret);
     assert_int_equal(endpoints_sort(&ret->endpoints), 0);
+    if (ret->n_namespaces > 1) qsort(ret->namespaces, ret->n_namespaces, sizeof(Namespace), compare_namespaces);
 }
 
 void sim_init_booting(Sim *sim, double age) {
