@@ -22,9 +22,11 @@ static char *row_words(const Transition *transition) {
         if (transition->text) return strdup(transition->text);
         if (!transition->has_surface || transition->after.n == 0) return strdup("");
     }
+    Surface surface = transition->surface; /* where it is stands in a column of its own */
+    if (!surface.whole) surface.namespace[0] = '\0';
     const char *type = transition->kind == TRANSITION_REMINDED ? "reminder" : "opened";
     Change change = moved ? transition->change : CHANGE_OPENED;
-    _cleanup_json_ json_t *document = look_document_of(type, &transition->surface, change, REACH_SAME, NULL,
+    _cleanup_json_ json_t *document = look_document_of(type, &surface, change, REACH_SAME, NULL,
         document_endpoints(&transition->before), document_endpoints(&transition->after));
     _cleanup_free_ char *summary = document ? phrase_summary(document) : NULL;
     if (!summary) return NULL;

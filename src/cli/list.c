@@ -17,6 +17,20 @@ static const char *word_colour(const Cli *cli, const char *word) {
     return strcmp(word, "unknown") == 0 ? cli->colours.yellow : cli->colours.red;
 }
 
+/* Who, and in which network namespace where it is not the host's. */
+static char *owner_in(const json_t *owner, const json_t *endpoint) {
+    _cleanup_free_ char *who = look_owner_phrase(owner);
+    char *text = NULL;
+    size_t size;
+    FILE *out = who ? open_memstream(&text, &size) : NULL;
+    if (!out) return NULL;
+    fputs(who, out);
+    phrase_in(out, endpoint);
+    if (fclose(out) == 0) return text;
+    free(text);
+    return NULL;
+}
+
 static int add_rows(const Cli *cli, const Look *look, Grid *grid, const Endpoint *endpoint, const Mark *mark) {
     _cleanup_json_ json_t *json = document_endpoint(endpoint);
     _cleanup_json_ json_t *owners = json ? phrase_endpoint_owners(json) : NULL;
@@ -36,7 +50,7 @@ static int add_rows(const Cli *cli, const Look *look, Grid *grid, const Endpoint
                 grid_cell(grid, "");
         } else
             for (unsigned k = 0; k < 3; k++) grid_cell(grid, "");
-        grid_take(grid, look_owner_phrase(owner));
+        grid_take(grid, owner_in(owner, json));
         grid_cell(grid, *shown ? shown : phrase_string(owner, "unit"));
         if (json_is_integer(pid))
             grid_cellf(grid, "%lld", (long long)json_integer_value(pid));

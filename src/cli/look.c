@@ -29,9 +29,9 @@ int look_rules(const Cli *cli, Rules **ret, char **ret_reason) {
     return 0;
 }
 
-static int take_snapshot(Snapshot *ret) {
+static int take_snapshot(const Rules *rules, Snapshot *ret) {
     const KernelRoots roots = KERNEL_ROOTS_DEFAULT;
-    const SocketsOptions options = {.resolve_all = true};
+    const SocketsOptions options = {.resolve_all = true, .all_namespaces = rules->namespaces == SCOPE_ALL};
     _cleanup_(sockets_freep) Sockets *sockets = NULL;
     int r = sockets_new(&roots, &options, &sockets);
     return r < 0 ? r : sockets_take(sockets, ret);
@@ -56,7 +56,7 @@ static int take_state(const Cli *cli, Look *look) {
 int look_take(const Cli *cli, Look *ret) {
     _cleanup_(look_done) Look look = {.rules = NULL};
     int r = look_rules(cli, &look.rules, &look.rules_reason);
-    if (r >= 0) r = take_snapshot(&look.snapshot);
+    if (r >= 0) r = take_snapshot(look.rules, &look.snapshot);
     if (r >= 0) r = take_state(cli, &look);
     if (r < 0) return r;
     _cleanup_free_ Surface *more = malloc((look.state.n_incidents + 1) * sizeof *more);
@@ -90,11 +90,11 @@ json_t *look_document_of(const char *type, const Surface *surface, Change change
     _cleanup_free_ char *full = text_printf("portwatch.incident.%s", type);
     json_t *label = document_string(name);
     json_t *port = surface && surface->port ? json_integer(surface->port) : json_null();
-    json_t *protocol = surface ? json_string(protocol_name(surface->protocol)) : json_null();
+    json_t *protocol = surface && !surface->whole ? json_string(protocol_name(surface->protocol)) : json_null();
     /* json_pack takes the references it is given even where it fails. */
-    return json_pack("{s:s,s:{s:o,s:o,s:s,s:s,s:o,s:o,s:o}}", "type", full ? full : "", "data", "protocol", protocol,
-        "port", port, "change", change_name(change), "reach", reaches[reach], "name", label, "before", before, "after",
-        after);
+    return json_pack("{s:s,s:{s:o,s:o,s:o,s:s,s:s,s:o,s:o,s:o}}", "type", full ? full : "", "data", "namespace",
+        document_namespace(surface ? surface->namespace : ""), "protocol", protocol, "port", port, "change",
+        change_name(change), "reach", reaches[reach], "name", label, "before", before, "after", after);
 }
 
 /* Borrowed rows as JSON. */

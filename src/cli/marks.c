@@ -43,6 +43,7 @@ static const char *mark_word(const Look *look, const View *view, const Endpoint 
 int marks_make(const Look *look, Mark *marks) {
     for (size_t i = 0; i < look->views.n; i++) {
         const View *view = &look->views.items[i];
+        if (view->surface.whole) continue; /* its rows are in views of their own */
         Endpoints expected = {0};
         int r = difference_expected(&view->surface, view->rule, &view->baseline, &expected);
         if (r >= 0) r = endpoints_sort(&expected);

@@ -70,11 +70,11 @@ char *port_format(const Port *port, char buffer[static SURFACE_TEXT_MAX]) {
 bool port_holds(const Port *port, const Surface *surface, const Endpoint *endpoint) {
     if (!port->any_protocol && port->protocol != endpoint->protocol) return false;
     if (port->number) return port->number == endpoint->port;
-    return surface->port == 0 && surface->local == port->local;
+    return surface->port == 0 && !surface->whole && surface->local == port->local;
 }
 
 bool port_names(const Port *port, const Surface *surface) {
-    if (!port->any_protocol && port->protocol != surface->protocol) return false;
+    if (surface->whole || (!port->any_protocol && port->protocol != surface->protocol)) return false;
     return port->number == surface->port && (port->number != 0 || port->local == surface->local);
 }
 

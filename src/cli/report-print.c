@@ -26,7 +26,9 @@ static size_t count_ports(const Endpoints *endpoints) {
     size_t n = 0;
     for (size_t i = 0; i < endpoints->n; i++) {
         const Endpoint *before = i ? &endpoints->items[i - 1] : NULL, *here = &endpoints->items[i];
-        if (!before || before->protocol != here->protocol || before->port != here->port) n++;
+        if (!before || strcmp(before->namespace, here->namespace) != 0 || before->protocol != here->protocol ||
+            before->port != here->port)
+            n++;
     }
     return n;
 }
@@ -81,7 +83,7 @@ static void print_watch(const Cli *cli, const Report *report) {
 static void print_pauses(const Cli *cli, const Report *report) {
     for (size_t i = 0; i < report->state.n_pauses; i++) {
         const Pause *pause = &report->state.pauses[i];
-        char text[256], surface[SURFACE_TEXT_MAX], clock[MOMENT_TEXT_MAX];
+        char text[SURFACE_TEXT_MAX + 64], surface[SURFACE_TEXT_MAX], clock[MOMENT_TEXT_MAX];
         if (pause->until <= report->now) continue;
         snprintf(text, sizeof text, "%s until %s", pause->all ? "every port" : surface_format(&pause->surface, surface),
             moment_clock(pause->until, report->now, clock));

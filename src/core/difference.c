@@ -26,15 +26,21 @@ static void escape_name(const char *name, char *buffer, size_t size) {
     buffer[n] = '\0';
 }
 
-char *namespace_format(const char *namespace, char buffer[static SURFACE_TEXT_MAX]) {
+const char *namespace_words(const char *namespace, const char **ret_name) {
     static const struct {
         const char *kind, *words;
-    } kinds[] = {{"netns:", "namespace "}, {"unit:", "namespace of "}, {"program:", "namespace of "}};
-    const char *colon = strchr(namespace, ':'), *words = "container ";
+    } kinds[] = {{"netns:", "namespace"}, {"unit:", "namespace of"}, {"program:", "namespace of"}};
+    const char *colon = strchr(namespace, ':');
+    *ret_name = colon ? colon + 1 : namespace;
     for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
-        if (strncmp(namespace, kinds[i].kind, strlen(kinds[i].kind)) == 0) words = kinds[i].words;
-    strcpy(buffer, words);
-    escape_name(colon ? colon + 1 : namespace, buffer + strlen(words), SURFACE_TEXT_MAX - strlen(words));
+        if (strncmp(namespace, kinds[i].kind, strlen(kinds[i].kind)) == 0) return kinds[i].words;
+    return "container";
+}
+
+char *namespace_format(const char *namespace, char buffer[static SURFACE_TEXT_MAX]) {
+    const char *name, *words = namespace_words(namespace, &name);
+    size_t n = (size_t)snprintf(buffer, SURFACE_TEXT_MAX, "%s ", words);
+    escape_name(name, buffer + n, SURFACE_TEXT_MAX - n);
     return buffer;
 }
 

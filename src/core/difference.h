@@ -19,6 +19,8 @@ typedef struct Surface {
 /* "443/tcp", "tcp/ephemeral", "tcp/ephemeral-local", "443/tcp in container web", "container web": for people, escaped.
  * Returns buffer. */
 char *surface_format(const Surface *surface, char buffer[static SURFACE_TEXT_MAX]);
+/* "container", "namespace" or "namespace of", to be put before the rest of its name, which *ret_name becomes. */
+const char *namespace_words(const char *namespace, const char **ret_name);
 /* "container web", "namespace blue", "namespace of foo.service": for people, escaped. Not for the host's. */
 char *namespace_format(const char *namespace, char buffer[static SURFACE_TEXT_MAX]);
 /* "tcp/443", "docker:web/tcp/443", "docker:web": for JSON subjects, escaped. */

@@ -38,6 +38,7 @@ typedef struct Snapshot {
     bool namespaces_found; /* with all_namespaces: one that is not in the list is not there */
     unsigned namespaces_unseen; /* there, but their sockets are not seen */
     char *namespaces_trouble; /* why not, or why there may be more; else NULL */
+    unsigned looks_missed;    /* in the hour before this one; the daemon counts them */
 } Snapshot;
 
 const char *table_name(Table table); /* "tcp/IPv4" ... */

@@ -204,6 +204,7 @@ static void reload_taken(Daemon *d, Rules *rules, ConfigFiles *files) {
     int r = daemon_sync_notifiers(d);
     if (r < 0) log_write(JOURNAL_TROUBLE, NULL, "cannot set up the notifiers: %s", strerror(-r));
     sockets_set_udp_settle(d->sockets, d->rules->settle);
+    if (sockets_set_all_namespaces(d->sockets, d->rules->namespaces == SCOPE_ALL) < 0) log_no_memory();
     rules_free(old);
     log_not_kept(save_last_good(d));
     set_trouble(d, "", NULL);

@@ -112,7 +112,8 @@ static int take_state_dir(Daemon *d) {
 }
 
 static int start_sockets(Daemon *d) {
-    const SocketsOptions options = {.udp_settle = d->rules->settle};
+    const SocketsOptions options = {
+        .udp_settle = d->rules->settle, .all_namespaces = d->rules->namespaces == SCOPE_ALL};
     int r = sockets_new(&roots, &options, &d->sockets);
     if (r < 0) log_write(JOURNAL_START_FAILED, NULL, "cannot read the kernel's socket tables: %s", strerror(-r));
     return r;

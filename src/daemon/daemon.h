@@ -82,6 +82,10 @@ struct Daemon {
     char **unlearned;     /* notifiers that have not been told what is watched */
     sd_event_source *tick, *requests;
     int64_t last_expire;    /* boottime */
+    int64_t last_look, last_missed, last_coverage; /* boottime */
+    unsigned covered_unseen;                       /* namespaces that `coverage` speaks of */
+    size_t covered_seen;
+    unsigned missed;        /* looks, until an hour after the last of them */
     bool requests_wait;     /* for a tick: there was no snapshot yet, or the store failed */
     int64_t requests_after; /* requests up to this id are under way */
     TestRun *tests;

@@ -10,7 +10,8 @@
 static size_t count_ports(const Endpoints *endpoints) {
     size_t n = 0;
     for (size_t i = 0; i < endpoints->n; i++)
-        if (i == 0 || endpoints->items[i].port != endpoints->items[i - 1].port ||
+        if (i == 0 || strcmp(endpoints->items[i].namespace, endpoints->items[i - 1].namespace) != 0 ||
+            endpoints->items[i].port != endpoints->items[i - 1].port ||
             endpoints->items[i].protocol != endpoints->items[i - 1].protocol)
             n++;
     return n;

@@ -12,7 +12,29 @@
 
 #define EXPIRE_EVERY (600 * USEC_PER_SEC)
 
+#define COVERAGE_EVERY (60 * USEC_PER_SEC)
+#define MISSED_FOR (3600 * USEC_PER_SEC)
+
+/* Namespaces come and go with every container: they are written down once in a while. */
+static bool namespaces_changed(const Daemon *d, const Snapshot *now) {
+    return d->covered_unseen != now->namespaces_unseen || d->covered_seen != now->n_namespaces;
+}
+
+/* Looks that did not take place: the machine slept, or was too busy. The engine begins its waits anew after such a gap.
+ */
+static void count_missed(Daemon *d, const Now *now, Snapshot *snapshot) {
+    int64_t since = d->last_look ? now->boottime - d->last_look : 0;
+    if (since > 3 * d->rules->interval && since > USEC_PER_SEC) {
+        d->missed += (unsigned)(since / d->rules->interval - 1);
+        d->last_missed = now->boottime;
+    } else if (d->missed > 0 && now->boottime - d->last_missed > MISSED_FOR)
+        d->missed = 0;
+    d->last_look = now->boottime;
+    snapshot->looks_missed = d->missed;
+}
+
 static bool coverage_changed(const Snapshot *a, const Snapshot *b) {
+    if (a->looks_missed != b->looks_missed || !a->namespaces_trouble != !b->namespaces_trouble) return true;
     if (memcmp(a->tables, b->tables, sizeof a->tables) != 0 || a->without_owner != b->without_owner) return true;
     return !a->owner_trouble != !b->owner_trouble;
 }
@@ -78,7 +100,14 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         Now now = daemon_now();
         return next_tick(d, &now, INT64_MAX);
     }
-    if (!d->coverage || coverage_changed(&d->snapshot, &snapshot) || d->coverage_unstored) {
+    Now now = daemon_now();
+    count_missed(d, &now, &snapshot);
+    bool often = now.boottime - d->last_coverage < COVERAGE_EVERY;
+    if (!d->coverage || coverage_changed(&d->snapshot, &snapshot) || d->coverage_unstored ||
+        (!often && namespaces_changed(d, &snapshot))) {
+        d->last_coverage = now.boottime;
+        d->covered_unseen = snapshot.namespaces_unseen;
+        d->covered_seen = snapshot.n_namespaces;
         json_decref(d->coverage);
         d->coverage = document_coverage(&snapshot, d->rules);
         if (!d->coverage) log_no_memory();
@@ -90,7 +119,6 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
     d->previous = d->snapshot;
     d->snapshot = snapshot;
 
-    Now now = daemon_now();
     Decision decision;
     r = engine_step(d->rules, &d->state, &d->snapshot, &now, &decision);
     if (r < 0) {

@@ -25,6 +25,23 @@ static bool append_text(json_t *array, const char *format, ...) {
     return json_array_append_new(array, document_string_safe(text)) == 0;
 }
 
+static bool append_namespaces(json_t *array, const Snapshot *snapshot) {
+    const char *trouble = snapshot->namespaces_trouble;
+    unsigned n = snapshot->namespaces_unseen;
+    if (n > 0 && !append_text(array, "%u %snetwork namespace%s%s%s%s", n, snapshot->n_namespaces > n ? "" : "other ",
+                     n == 1 ? "" : "s", trouble ? " (" : "", trouble ? trouble : "", trouble ? ")" : ""))
+        return false;
+    if (n == 0 && trouble && !append_text(array, "perhaps other network namespaces (%s)", trouble)) return false;
+    unsigned parts = 0;
+    for (size_t i = 0; i < snapshot->n_namespaces; i++)
+        for (Table t = 0; t < TABLE_MAX; t++)
+            if (snapshot->namespaces[i].tables[t] == TABLE_INCOMPLETE) {
+                parts++;
+                break;
+            }
+    return parts <= n || append_text(array, "parts of %u network namespace%s", parts - n, parts - n == 1 ? "" : "s");
+}
+
 /* What a reader must not take for watched. A protocol both of whose tables are absent is named once. */
 static json_t *document_not_seen(const Snapshot *snapshot) {
     _cleanup_json_ json_t *array = json_array();
@@ -47,8 +64,25 @@ static json_t *document_not_seen(const Snapshot *snapshot) {
                            snapshot->owner_trouble ? ")" : "");
     else if (snapshot->owner_trouble)
         good = good && append_text(array, "some owners (%s)", snapshot->owner_trouble);
-    good = good && append_text(array, "other network namespaces");
+    good = good && append_namespaces(array, snapshot);
+    if (snapshot->looks_missed > 0)
+        good = good && append_text(array, "%u look%s that did not take place within the last hour",
+                           snapshot->looks_missed, snapshot->looks_missed == 1 ? "" : "s");
     return good ? TAKE_PTR(array) : NULL;
+}
+
+static size_t seen_namespaces(const Snapshot *snapshot) {
+    size_t n = 0;
+    for (size_t i = 0; i < snapshot->n_namespaces; i++)
+        n += snapshot->namespaces[i].tables[TABLE_TCP4] != TABLE_INCOMPLETE;
+    return n;
+}
+
+static json_t *seen_text(const Snapshot *snapshot, bool complete) {
+    const char *host = complete ? "all host sockets" : "a part of the host's sockets";
+    size_t n = seen_namespaces(snapshot);
+    if (n == 0) return json_string(host);
+    return json_sprintf("%s, and those of %zu other network namespace%s", host, n, n == 1 ? "" : "s");
 }
 
 json_t *document_coverage(const Snapshot *snapshot, const Rules *rules) {
@@ -65,8 +99,11 @@ json_t *document_coverage(const Snapshot *snapshot, const Rules *rules) {
     json_t *object = json_object();
     document_put(&object, "complete", json_boolean(complete));
     document_put(&object, "tables", tables);
-    document_put(&object, "seen", json_string(complete ? "all host sockets" : "a part of the host's sockets"));
+    document_put(&object, "seen", seen_text(snapshot, complete));
     document_put(&object, "not_seen", document_not_seen(snapshot));
+    document_put(&object, "namespaces_seen", json_integer((json_int_t)seen_namespaces(snapshot)));
+    document_put(&object, "namespaces_unseen", json_integer(snapshot->namespaces_unseen));
+    document_put(&object, "looks_missed", json_integer(snapshot->looks_missed));
     document_put(&object, "without_owner", json_integer(snapshot->without_owner));
     document_put(&object, "ignored", json_integer(ignored));
     return object;

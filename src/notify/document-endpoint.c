@@ -63,6 +63,10 @@ json_t *document_owner(const Owner *owner) {
     return object;
 }
 
+json_t *document_namespace(const char *namespace) {
+    return document_string(namespace[0] ? namespace : "host");
+}
+
 json_t *document_endpoint(const Endpoint *endpoint) {
     char address[INET6_ADDRSTRLEN];
     json_t *object = json_object();
@@ -72,7 +76,7 @@ json_t *document_endpoint(const Endpoint *endpoint) {
     document_put(&object, "device", endpoint->device[0] ? document_string(endpoint->device) : json_null());
     document_put(&object, "v6only", json_boolean(endpoint->address.family == AF_INET6 && endpoint->v6only));
     document_put(&object, "count", json_integer(endpoint->count ? endpoint->count : 1));
-    document_put(&object, "namespace", json_string("host"));
+    document_put(&object, "namespace", document_namespace(endpoint->namespace));
     document_put(&object, "owner", endpoint->n_owners > 0 ? document_owner(endpoint->owners[0]) : json_null());
     if (endpoint->n_owners > 1) {
         json_t *owners = json_array();

@@ -99,7 +99,8 @@ static json_t *nullable(const char *text) {
 /* `before` and `after`, and how many rows of each were left out where there are very many. */
 static void put_rows(json_t **data, const Event *event) {
     Extent extent;
-    if (extent_init(&event->before, &event->after, event->has_incident && event->surface.port == 0, &extent) < 0) {
+    if (extent_init(&event->before, &event->after,
+            event->has_incident && event->surface.port == 0 && !event->surface.whole, &extent) < 0) {
         json_decref(*data);
         *data = NULL;
         return;
@@ -154,7 +155,7 @@ static json_t *document_data(
     const Event *event, const char *host, const char *machine_id, const json_t *coverage, const Rules *rules) {
     bool incident = event->has_incident;
     bool surface = incident ? event->incident.aspect == ASPECT_SURFACE : false;
-    bool ephemeral = surface && event->surface.port == 0;
+    bool whole = surface && event->surface.whole, ephemeral = surface && !whole && event->surface.port == 0;
     json_t *data = json_object();
     document_put(&data, "schema", json_integer(1));
     document_put(&data, "host", document_string(host));
@@ -166,8 +167,10 @@ static json_t *document_data(
     document_put(&data, "reach", surface ? json_string(reach_name(event->reach)) : json_null());
     document_put(&data, "exposure", surface ? document_exposure(event) : json_null());
     document_put(&data, "severity", json_string(severity_name(event->severity)));
-    document_put(&data, "protocol", surface ? json_string(protocol_name(event->surface.protocol)) : json_null());
-    document_put(&data, "port", surface && !ephemeral ? json_integer(event->surface.port) : json_null());
+    document_put(&data, "namespace", surface ? document_namespace(event->surface.namespace) : json_null());
+    document_put(
+        &data, "protocol", surface && !whole ? json_string(protocol_name(event->surface.protocol)) : json_null());
+    document_put(&data, "port", surface && event->surface.port ? json_integer(event->surface.port) : json_null());
     if (ephemeral) document_put(&data, "local", json_boolean(event->surface.local));
     document_put(&data, "name", document_string(event->name));
     document_put(&data, "expect", surface ? json_string(expect_name(rules, &event->surface)) : json_null());

@@ -21,9 +21,12 @@ json_t *document_owner(const Owner *owner);
 /* {protocol, address, port, device, v6only, count, namespace, owner}; owner is the first or null, "owners" holds all
  * where there are several, "since" when it was learned. */
 json_t *document_endpoint(const Endpoint *endpoint);
+/* "host", or the name of another network namespace, escaped. */
+json_t *document_namespace(const char *namespace);
 json_t *document_endpoints(const Endpoints *endpoints);
-/* {complete, tables: {"tcp/IPv4": "complete" | "incomplete" | "absent", ...}, seen, not_seen[], without_owner,
- * ignored}. Rules may be NULL: nothing is ignored. A NULL snapshot gives null. */
+/* {complete, tables: {"tcp/IPv4": "complete" | "incomplete" | "absent", ...}, seen, not_seen[],
+ * namespaces_seen, namespaces_unseen, looks_missed, without_owner, ignored}. Rules may be NULL: nothing is ignored. A
+ * NULL snapshot gives null. */
 json_t *document_coverage(const Snapshot *snapshot, const Rules *rules);
 
 /* The event as a JSON text. `coverage` (document_coverage's, NULL: null) is borrowed. Rules may be NULL; with them the

@@ -56,10 +56,15 @@ static void put_port(FILE *out, const json_t *data, const Sides *sides) {
             fprintf(out, "%zu ephemeral %s ports", ports, protocol);
     }
     if (*name) fprintf(out, " (%s)", name);
+    phrase_in(out, data);
 }
 
 void phrase_port(FILE *out, const json_t *document) {
     Sides sides;
+    if (phrase_is_whole(document)) {
+        phrase_namespace(out, phrase_string(phrase_data(document), "namespace"));
+        return;
+    }
     if (sides_init(phrase_data(document), &sides) < 0) return;
     put_port(out, phrase_data(document), &sides);
     rows_diff_done(&sides.diff);
@@ -189,6 +194,28 @@ static void put_portwatch(FILE *out, const json_t *document, const json_t *data)
         fprintf(out, "portwatch: %s", *subject ? subject : "notice");
 }
 
+/* All ports of a namespace together: it closed, or that is over. */
+static void put_whole(FILE *out, const json_t *data, const char *type) {
+    const char *ending = phrase_string(data, "ending"), *by = phrase_string(data, "by");
+    phrase_namespace(out, phrase_string(data, "namespace"));
+    if (strcmp(type, "resolved") == 0) {
+        if (strcmp(ending, "returned") == 0) {
+            fputs(" open again", out);
+            put_stood(out, data);
+        } else if (strcmp(ending, "accepted") == 0)
+            fprintf(out, " accepted%s%s, closed", *by ? " by " : "", by);
+        else
+            fputs(strcmp(ending, "unwatched") == 0 ? " no longer watched by configuration, closed"
+                                                   : " now as the configuration expects, closed",
+                out);
+        return;
+    }
+    const json_t *before = json_object_get(data, "before");
+    size_t ports = phrase_count_ports(before) + phrase_omitted(data, "before");
+    fprintf(out, "%s closed, all its %zu ports", strcmp(type, "reminder") == 0 ? " still" : "", ports);
+    if (phrase_has_owner(before)) put_owners(out, ": ", before, PHRASE_NAME);
+}
+
 char *phrase_summary(const json_t *document) {
     const json_t *data = phrase_data(document);
     char *text = NULL;
@@ -197,7 +224,9 @@ char *phrase_summary(const json_t *document) {
     bool port = phrase_is_port(document);
     if (port && sides_init(data, &sides) < 0) return NULL;
     FILE *out = open_memstream(&text, &size);
-    if (out && port) {
+    if (out && phrase_is_whole(document))
+        put_whole(out, data, phrase_type(document));
+    else if (out && port) {
         put_port(out, data, &sides);
         if (strcmp(phrase_type(document), "resolved") == 0)
             put_ended(out, data, &sides);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "core/cleanup.h"
+#include "core/difference.h"
 
 /* Names are cut here: a subject must stay readable whatever an executable is called. */
 #define NAME_MAX_COLUMNS 96
@@ -23,8 +23,31 @@ const char *phrase_type(const json_t *document) {
     return dot ? dot + 1 : type;
 }
 
+static const char *namespace_of(const json_t *object) {
+    const char *namespace = phrase_string(object, "namespace");
+    return strcmp(namespace, "host") == 0 ? "" : namespace;
+}
+
+bool phrase_is_whole(const json_t *document) {
+    const json_t *data = phrase_data(document);
+    return *namespace_of(data) && !json_is_string(json_object_get(data, "protocol"));
+}
+
 bool phrase_is_port(const json_t *document) {
-    return json_is_string(json_object_get(phrase_data(document), "protocol"));
+    return json_is_string(json_object_get(phrase_data(document), "protocol")) || phrase_is_whole(document);
+}
+
+void phrase_namespace(FILE *out, const char *namespace) {
+    const char *name;
+    fprintf(out, "%s ", namespace_words(namespace, &name));
+    phrase_name(out, name);
+}
+
+void phrase_in(FILE *out, const json_t *object) {
+    const char *namespace = namespace_of(object);
+    if (!*namespace) return;
+    fputs(" in ", out);
+    phrase_namespace(out, namespace);
 }
 
 void phrase_name(FILE *out, const char *name) {
@@ -265,13 +288,16 @@ size_t phrase_omitted(const json_t *data, const char *side) {
 
 size_t phrase_count_ports(const json_t *endpoints) {
     size_t count = 0;
-    const char *protocol = "";
+    const char *protocol = "", *namespace = "";
     json_int_t port = -1;
     for (size_t i = 0; i < json_array_size(endpoints); i++) {
         const json_t *endpoint = json_array_get(endpoints, i);
         json_int_t its = json_integer_value(json_object_get(endpoint, "port"));
-        if (its != port || strcmp(protocol, phrase_string(endpoint, "protocol")) != 0) count++;
+        if (its != port || strcmp(protocol, phrase_string(endpoint, "protocol")) != 0 ||
+            strcmp(namespace, phrase_string(endpoint, "namespace")) != 0)
+            count++;
         port = its;
+        namespace = phrase_string(endpoint, "namespace");
         protocol = phrase_string(endpoint, "protocol");
     }
     return count;

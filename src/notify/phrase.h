@@ -43,7 +43,13 @@ const json_t *phrase_data(const json_t *document);
 const char *phrase_string(const json_t *object, const char *key);
 /* "opened", "changed", "resolved", "reminder", "learned", "self", "test": the last part of the type. */
 const char *phrase_type(const json_t *document);
-/* True if it is about a port (not about portwatch itself). */
+/* True if it is about all of a namespace together. */
+bool phrase_is_whole(const json_t *document);
+/* " in container web" for an object whose "namespace" is not the host. */
+void phrase_in(FILE *out, const json_t *object);
+/* "container web", "namespace blue", "namespace of foo.service". */
+void phrase_namespace(FILE *out, const char *namespace);
+/* True if it is about a port, or several (not about portwatch itself). */
 bool phrase_is_port(const json_t *document);
 /* A time in `object`; 0 if absent. Realtime microseconds. */
 int64_t phrase_time(const json_t *object, const char *key);

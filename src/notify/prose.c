@@ -85,10 +85,15 @@ static void subject_ports(FILE *out, const Ranked *sorted, size_t n) {
         const json_t *data = phrase_data(sorted[i].document);
         const json_t *port = json_object_get(data, "port");
         fputs(said++ ? ", " : ": ", out);
+        if (phrase_is_whole(sorted[i].document)) {
+            phrase_port(out, sorted[i].document);
+            continue;
+        }
         if (json_is_integer(port))
             fprintf(out, "%lld/%s", (long long)json_integer_value(port), phrase_string(data, "protocol"));
         else
             fprintf(out, "ephemeral %s", phrase_string(data, "protocol"));
+        phrase_in(out, data);
     }
 }
 

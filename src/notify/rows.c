@@ -41,6 +41,7 @@ static bool same_row(const json_t *before, const json_t *after, bool any_port) {
     return json_equal(json_object_get(before, "protocol"), json_object_get(after, "protocol")) &&
            (any_port || json_equal(json_object_get(before, "port"), json_object_get(after, "port"))) &&
            json_equal(json_object_get(before, "address"), json_object_get(after, "address")) &&
+           strcmp(phrase_string(before, "namespace"), phrase_string(after, "namespace")) == 0 &&
            strcmp(phrase_string(before, "device"), phrase_string(after, "device")) == 0 && owners_known(before, after);
 }
 
@@ -70,7 +71,9 @@ int rows_diff(const json_t *before, const json_t *after, bool any_port, RowsDiff
 int rows_diff_data(const json_t *data, RowsDiff *ret) {
     const json_t *before = json_object_get(data, "before"), *after = json_object_get(data, "after");
     bool ephemeral = json_is_string(json_object_get(data, "protocol")) && json_is_null(json_object_get(data, "port"));
-    if (!json_is_string(json_object_get(data, "protocol"))) before = after = NULL; /* not about a port */
+    const char *namespace = phrase_string(data, "namespace");
+    bool whole = *namespace && strcmp(namespace, "host") != 0;
+    if (!whole && !json_is_string(json_object_get(data, "protocol"))) before = after = NULL; /* not about a port */
     const char *ending = phrase_string(data, "ending");
     /* A resolved event's before is what was told last; what an acceptance changed is what was expected. */
     if (*ending && strcmp(ending, "returned") != 0) before = json_object_get(data, "expected");
@@ -90,6 +93,7 @@ static char *row_owner(const json_t *endpoint, PhraseDetail detail) {
     FILE *out = one && json_array_append(one, (json_t *)endpoint) == 0 ? open_memstream(&text, &size) : NULL;
     if (out) {
         phrase_owners(out, one, detail);
+        phrase_in(out, endpoint);
         if (fclose(out) != 0) {
             free(text);
             text = NULL;

@@ -201,6 +201,28 @@ static void tell_stands(const Teller *t) {
     if (is(t->data, "status", "rolled")) fputs("By configuration this is the new normal now.\n", t->out);
 }
 
+/* All ports of a namespace together. */
+static void tell_whole(const Teller *t) {
+    size_t ports = phrase_count_ports(t->before) + phrase_omitted(t->data, "before");
+    put_since(t);
+    fputs("nothing listens in ", t->out);
+    put_port(t);
+    fputs(" any more.\n", t->out);
+    put_until_then(t);
+    fprintf(t->out, "%zu ports were open there.\n", ports);
+}
+
+static void tell_whole_over(const Teller *t) {
+    if (!is(t->data, "ending", "returned")) {
+        tell_ended(t);
+        return;
+    }
+    put_since(t);
+    put_port(t);
+    fputs(" has open ports again. One that stays away is told by itself.\n", t->out);
+    put_stood(t, "closed");
+}
+
 static void tell_portwatch(const Teller *t) {
     const char *type = phrase_type(t->document), *summary = phrase_string(t->data, "summary");
     if (strcmp(type, "learned") == 0) {
@@ -259,7 +281,10 @@ int tell_write(FILE *out, const json_t *document, const ProseOptions *options) {
         teller.after = diff.plus;
     }
     teller.detail = phrase_detail(teller.before, teller.after, &teller.same_owners);
-    if (strcmp(phrase_type(document), "resolved") != 0)
+    bool over = strcmp(phrase_type(document), "resolved") == 0;
+    if (phrase_is_whole(document))
+        (over ? tell_whole_over : tell_whole)(&teller);
+    else if (!over)
         tell_stands(&teller);
     else if (is(data, "ending", "returned"))
         tell_returned(&teller);

@@ -70,7 +70,7 @@ static void test_widened(void **state) {
         "  keep   sudo portwatch accept K7Q2 --reason \"...\"\n"
         "  later  sudo portwatch ack K7Q2\n"
         "\n"
-        "Seen: all host sockets. Not seen: other network namespaces.\n");
+        "Seen: all host sockets. Not seen: 2 other network namespaces.\n");
 }
 
 static void test_subjects(void **state) {

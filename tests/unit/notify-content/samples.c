@@ -58,7 +58,7 @@ void sample_event(Event *event, EventType type, Change change, uint16_t port) {
 }
 
 json_t *sample_document(const Event *event) {
-    Snapshot snapshot = {.endpoints = {0}};
+    Snapshot snapshot = {.namespaces_found = true, .namespaces_unseen = 2};
     _cleanup_json_ json_t *coverage = document_coverage(&snapshot, NULL);
     _cleanup_free_ char *text = document_event(event, "db1.example.com", "0123456789abcdef", coverage, NULL);
     return text ? document_parse(text) : NULL;
