@@ -77,12 +77,12 @@ int explain_judge(Explanation *e) {
         [WEIGHT_UNKNOWN] = EXIT_UNKNOWN,
         [WEIGHT_FAULT] = EXIT_DIFFERS,
     };
-    const Case *worst = NULL;
+    const Case *worst = &e->cases[0]; /* there is one at least */
     for (size_t i = 0; i < e->n_cases; i++) {
         Case *c = &e->cases[i];
         int r = judge_case(e, c);
         if (r < 0) return r;
-        if (!worst || c->weight > worst->weight) worst = c;
+        if (c->weight > worst->weight) worst = c;
     }
     e->exit_code = codes[worst->weight];
     e->next = next_of(worst);

@@ -119,8 +119,7 @@ static void print_process(const Cli *cli, const Explanation *e, const Owner *own
     free(since);
     _cleanup_json_ json_t *exe = document_string(owner->exe), *line = document_string(owner->cmdline);
     if (json_is_string(exe)) fact(cli, facts, "program", strdup(json_string_value(exe)));
-    if (json_is_string(line) && owner->cmdline[0])
-        fact(cli, facts, "args", text_printf("%.200s", json_string_value(line)));
+    if (json_is_string(line) && owner->cmdline[0]) fact(cli, facts, "args", strdup(json_string_value(line)));
 }
 
 static void print_holders(const Cli *cli, const Explanation *e, const Case *c, Grid *facts) {
@@ -159,7 +158,10 @@ static int print_unit(const Cli *cli, const Explanation *e, const Case *c, Grid 
         if (json_integer_value(restarts) > 0)
             fprintf(out, ", restarted %lld times", (long long)json_integer_value(restarts));
         if (*since) fprintf(out, ", %s", since);
-        if (fclose(out) != 0) return -ENOMEM;
+        if (fclose(out) != 0) {
+            free(text);
+            return -ENOMEM;
+        }
         fact(cli, facts, "unit", text);
     }
     const json_t *journal = json_object_get(c->cause, "journal");
@@ -187,7 +189,10 @@ static int print_host(const Cli *cli, const HostFacts *host, Grid *facts) {
     }
     if (said > 4) fprintf(out, " and %zu more", said - 4);
     if (said == 0) fputs(host->unread ? "its addresses cannot be listed" : "no address is up but loopback", out);
-    if (fclose(out) != 0) return -ENOMEM;
+    if (fclose(out) != 0) {
+        free(text);
+        return -ENOMEM;
+    }
     fact(cli, facts, "host", text);
     return 0;
 }
