@@ -57,10 +57,10 @@ char *surface_format(const Surface *surface, char buffer[static SURFACE_TEXT_MAX
 }
 
 char *surface_subject(const Surface *surface, char buffer[static SURFACE_TEXT_MAX]) {
-    char port[32], where[SURFACE_TEXT_MAX] = "";
+    char port[32], where[SURFACE_TEXT_MAX - sizeof port - 1] = "";
     put_port(surface, port, sizeof port);
     if (surface->port) snprintf(port, sizeof port, "%s/%u", protocol_name(surface->protocol), surface->port);
-    escape_name(surface->namespace, where, sizeof where - sizeof port - 1);
+    escape_name(surface->namespace, where, sizeof where);
     if (surface->whole)
         strcpy(buffer, where);
     else

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cause/about.h"
 #include "cause/client.h"
 #include "core/view.h"
 #include "daemon/daemon.h"
@@ -16,6 +17,7 @@ typedef struct Asked {
     uint64_t id;
     Surface surface;
     int64_t start;
+    Owner *owner;
 } Asked;
 
 struct Causes {
@@ -31,14 +33,6 @@ static const Settling *find_settling(const State *state, const Asked *asked) {
             surface_compare(&state->settling[i].surface, &asked->surface) == 0)
             return &state->settling[i];
     return NULL;
-}
-
-/* The document of a question that nobody answered. */
-static char *document_without(const char *why) {
-    _cleanup_json_ json_t *cause = json_pack("{sssn sn sn sn sn sn sn sn sn sb so ss}", "summary", "why is not known",
-        "unit", "state", "sub", "result", "exit", "signal", "restarts", "since", "process", "oom", 0, "journal",
-        json_array(), "missing", why);
-    return cause ? json_dumps(cause, JSON_COMPACT) : NULL;
 }
 
 static void take(Causes *causes, const Asked *asked, Cause *cause) {
@@ -66,9 +60,10 @@ static void on_answered(uint64_t id, const CauseAnswer *answer, const char *why,
         Asked asked = causes->asked[i];
         causes->asked[i] = causes->asked[--causes->n];
         Cause cause = {.fate = answer ? answer->fate : FATE_UNKNOWN,
-            .document = answer ? strdup(answer->document) : document_without(why ? why : "no answer")};
+            .document = answer ? strdup(answer->document) : cause_unanswered(asked.owner, why ? why : "no answer")};
         if (!cause.document) log_no_memory();
         take(causes, &asked, &cause);
+        owner_unref(asked.owner);
         return;
     }
 }
@@ -78,7 +73,7 @@ static bool owner_speaks(const Owner *owner) {
 }
 
 /* Of this list's endpoints on the surface, an owner somebody can be asked about. */
-static const Owner *owner_in(const Daemon *d, const Endpoints *list, const Surface *surface, bool all) {
+static Owner *owner_in(const Daemon *d, const Endpoints *list, const Surface *surface, bool all) {
     for (size_t i = 0; i < list->n; i++) {
         const Endpoint *e = &list->items[i];
         Surface its = surface_of(d->rules, &d->snapshot, e);
@@ -90,8 +85,8 @@ static const Owner *owner_in(const Daemon *d, const Endpoints *list, const Surfa
 }
 
 /* Who held it: as last seen, else as last told or learned. */
-static const Owner *owner_of(const Daemon *d, const Surface *surface) {
-    const Owner *owner = owner_in(d, &d->previous.endpoints, surface, false);
+static Owner *owner_of(const Daemon *d, const Surface *surface) {
+    Owner *owner = owner_in(d, &d->previous.endpoints, surface, false);
     const Incident *incident = state_incident_at(&d->state, surface);
     if (!owner && incident) owner = owner_in(d, &incident->told, surface, true);
     return owner ? owner : owner_in(d, &d->state.baseline, surface, false);
@@ -99,20 +94,19 @@ static const Owner *owner_of(const Daemon *d, const Surface *surface) {
 
 static void ask(Causes *causes, const Settling *s) {
     const Daemon *d = causes->daemon;
-    const Owner *owner = owner_of(d, &s->surface);
-    if (!owner || causes->n == CAUSE_WAITING_MAX) return;
-    CauseQuestion question = {.user = USER_NONE, .pid = owner->pid, .started = owner->started};
-    const char *unit = owner->unit_shown ? owner->unit_shown : owner->unit;
-    if (unit && unit_name_valid(unit)) snprintf(question.unit, sizeof question.unit, "%s", unit);
+    Owner *owner = owner_of(d, &s->surface);
+    CauseQuestion question;
+    if (!owner || causes->n == CAUSE_WAITING_MAX || !cause_question_about(owner, &question)) return;
     /* Before the first look of this run nobody knows how long ago it was as expected. */
     bool seen_before = s->start > d->first_look;
     if (seen_before) question.since = s->start_realtime - d->rules->interval - USEC_PER_SEC;
     Asked *asked = &causes->asked[causes->n];
-    *asked = (Asked){.surface = s->surface, .start = s->start};
+    *asked = (Asked){.surface = s->surface, .start = s->start, .owner = owner};
     int r = cause_client_ask(causes->client, &question, &asked->id);
-    if (r == 0)
+    if (r == 0) {
         causes->n++;
-    else if (r != -EBUSY && r != -EINVAL)
+        owner_ref(owner);
+    } else if (r != -EBUSY && r != -EINVAL)
         log_write(JOURNAL_TROUBLE, NULL, "cannot ask why a port changed: %s", strerror(-r));
 }
 
@@ -156,6 +150,7 @@ int daemon_start_causes(Daemon *d) {
 void daemon_stop_causes(Daemon *d) {
     if (!d->causes) return;
     cause_client_free(d->causes->client);
+    while (d->causes->n > 0) owner_unref(d->causes->asked[--d->causes->n].owner);
     free(d->causes);
     d->causes = NULL;
 }

@@ -215,7 +215,7 @@ static void append(char **text, const char *line) {
 }
 
 static void tell(Sim *sim, const Event *e) {
-    char surface[SURFACE_TEXT_MAX] = "self", line[256];
+    char surface[SURFACE_TEXT_MAX] = "self", line[SURFACE_TEXT_MAX + 128];
     static const char *const endings[] = {[ENDING_NONE] = "",
         [ENDING_RETURNED] = " returned",
         [ENDING_ACCEPTED] = " accepted",
@@ -235,7 +235,7 @@ static void record(Sim *sim, const Decision *d) {
     for (size_t i = 0; i < d->n_events; i++) tell(sim, &d->events[i]);
     for (size_t i = 0; i < d->n_transitions; i++) {
         const Transition *t = &d->transitions[i];
-        char surface[SURFACE_TEXT_MAX] = "-", line[128];
+        char surface[SURFACE_TEXT_MAX] = "-", line[SURFACE_TEXT_MAX + 64];
         if (t->has_surface) surface_format(&t->surface, surface);
         snprintf(line, sizeof line, "%s %s %s\n", transition_name(t->kind), surface, change_name(t->change));
         append(&sim->history, line);
