@@ -1,0 +1,205 @@
+"""Who holds a port: among very many processes, in containers' file systems, after upgrades, and where it is nobody."""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from harness import config_text, hook_section, kinds, learned_everywhere, posted_events, stays, wait_until
+from test_zoo import compare, list_now
+
+HERE = pathlib.Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def crowd_program(programs):
+    target = programs.stage / "crowd"
+    subprocess.run(["cc", "-O1", "-o", target, HERE / "crowd.c"], check=True)
+    return target
+
+
+@contextlib.contextmanager
+def crowd(program, processes, descriptors, listeners, port):
+    process = subprocess.Popen([program, str(processes), str(descriptors), str(listeners), str(port)], text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def owner_of(programs, port):
+    rows = [e for e in list_now(programs)["endpoints"] if e["port"] == port]
+    assert len(rows) == 1, rows
+    return rows[0]["owner"]
+
+
+@pytest.mark.slow
+@pytest.mark.plain
+def test_owners_agree_with_ss_among_3000_processes_with_100000_descriptors(programs, listeners, crowd_program):
+    with crowd(crowd_program, 3000, 34, 100, 10000):
+        listeners.start("tcp@0.0.0.0@80", "udp@::@53@v6only", name="web", uid=65534)
+        listeners.start("tcp@0.0.0.0@8082", name="prefork", forks=8)
+        for _ in range(4):
+            listeners.start("tcp@::@8081@reuseport,dual", name="fourprocesses")
+        listed = list_now(programs)
+        compare(listed)
+        assert len(listed["endpoints"]) == 104
+
+
+@pytest.mark.slow
+@pytest.mark.plain
+def test_the_daemon_names_a_newcomer_among_3000_processes(programs, listeners, crowd_program, watch, hook):
+    with crowd(crowd_program, 3000, 34, 50, 10000) as many:
+        watch(config_text({}, hook_section(hook)))
+        learned_everywhere(hook)
+        listeners.start("tcp@0.0.0.0@80", name="newcomer")
+        many.stdin.write("listen 9999\n")
+        many.stdin.flush()
+        assert many.stdout.readline() == "done\n"
+        wait_until(lambda: len(kinds(posted_events(hook))) == 2, 60, "both told")
+        owners = {e["subject"]: e["data"]["after"][0]["owner"] for e in posted_events(hook)
+                  if e["type"].endswith("opened")}
+        assert owners["tcp/80"]["exe"].endswith("/newcomer")
+        assert owners["tcp/9999"]["exe"].endswith("/crowd")
+
+
+def test_a_file_that_is_gone_is_told_from_one_that_was_replaced(programs, listeners, place):
+    listeners.start("tcp@0.0.0.0@80", name="upgraded")
+    program = place / "bin" / "upgraded"
+    owner = owner_of(programs, 80)
+    assert owner["exe"] == str(program) and "exe_deleted" not in owner and "exe_replaced" not in owner
+    program.unlink()
+    owner = owner_of(programs, 80)
+    assert owner["exe"] == str(program) and owner["exe_deleted"] and "exe_replaced" not in owner
+    shutil.copy(programs.holder, program)
+    owner = owner_of(programs, 80)
+    assert owner["exe"] == str(program) and owner["exe_replaced"] and "exe_deleted" not in owner
+    text = subprocess.run([programs.cli, "list", "80"], capture_output=True, text=True).stdout
+    assert "another file is at its executable's path" in text
+
+
+def test_a_file_that_is_really_called_deleted_is_there(programs, listeners, place):
+    listeners.start("tcp@0.0.0.0@80", name="odd (deleted)")
+    owner = owner_of(programs, 80)
+    assert owner["exe"].endswith("/odd (deleted)") and "exe_deleted" not in owner
+
+
+def unshared(programs, script, *specs):
+    process = subprocess.Popen(["unshare", "-m", "sh", "-ec", script, "sh", *specs], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, env={**os.environ, "HOLDER": str(programs.holder)})
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+@pytest.fixture
+def inside(programs, netns):
+    """inside(script, spec...): a shell in a mount namespace of its own that ends by executing a holder ("$HOLDER" "$@")."""
+    started = []
+
+    def start(script, *specs):
+        started.append(unshared(programs, script, *specs))
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def test_a_path_of_another_mount_namespace_is_not_looked_up_on_the_host(programs, place, inside):
+    # there, and only there, is a file of that name
+    (place / "there").mkdir()
+    inside(f'mount -t tmpfs none {place}/there; cp "$HOLDER" {place}/there/app; exec {place}/there/app "$@"',
+           "tcp@0.0.0.0@80")
+    owner = owner_of(programs, 80)
+    assert owner["exe"] == f"{place}/there/app"
+    assert "exe_deleted" not in owner and "exe_replaced" not in owner
+    # replaced there, while the host has nothing at that path
+    inside(f'mount -t tmpfs none {place}/there; cp "$HOLDER" {place}/there/new; cp "$HOLDER" {place}/there/app; '
+           f'(sleep 0.2; mv {place}/there/new {place}/there/app) & exec {place}/there/app "$@"', "tcp@0.0.0.0@81")
+    wait_until(lambda: owner_of(programs, 81).get("exe_replaced"), 20, "replaced")
+    assert "exe_deleted" not in owner_of(programs, 81)
+
+
+def package_by_dpkg(path):
+    result = subprocess.run(["dpkg", "-S", path], capture_output=True, text=True)
+    return result.stdout.split(":")[0] if result.returncode == 0 else None
+
+
+@pytest.mark.skipif(not shutil.which("dpkg"), reason="no dpkg")
+def test_the_package_is_what_dpkg_says(programs, netns):
+    python = os.path.realpath("/usr/bin/python3")
+    expected = package_by_dpkg(python)
+    assert expected
+    server = subprocess.Popen([python, "-c", "import socket; s = socket.create_server(('0.0.0.0', 80)); print(flush=True);"
+                               "input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        server.stdout.readline()
+        assert owner_of(programs, 80)["package"] == expected
+        text = subprocess.run([programs.cli, "list", "80"], capture_output=True, text=True).stdout
+        assert re.search(rf"^  package +{re.escape(expected)}$", text, re.M)
+    finally:
+        server.kill()
+        server.communicate()
+
+
+@pytest.mark.skipif(not shutil.which("dpkg"), reason="no dpkg")
+def test_a_file_mounted_over_a_packaged_one_is_of_no_package(programs, inside, listeners):
+    assert package_by_dpkg("/usr/bin/yes") == "coreutils"
+    inside('mount --bind "$HOLDER" /usr/bin/yes; exec /usr/bin/yes "$@"', "tcp@0.0.0.0@80")
+    owner = owner_of(programs, 80)
+    assert owner["exe"] == "/usr/bin/yes"
+    assert "package" not in owner
+    listeners.start("tcp@0.0.0.0@81", name="own")
+    assert "package" not in owner_of(programs, 81)
+
+
+def sees_all_processes():
+    """Whoever does not cannot tell the kernel's sockets from those of the processes he does not see."""
+    with contextlib.suppress(OSError):
+        return os.readlink("/proc/self/ns/pid") == "pid:[4026531836]" and bool(os.readlink("/proc/1/fd/0"))
+    return False
+
+
+@pytest.mark.skipif(not sees_all_processes(), reason="some processes cannot be looked into here, PID 1 perhaps")
+def test_a_socket_of_the_kernel_is_the_kernels(programs, netns, watch, hook):
+    watch(config_text({"unlisted": "alert"}, hook_section(hook)))
+    learned_everywhere(hook)
+    made = subprocess.run("ip link add vx0 type vxlan id 5 dstport 4789 && ip link set vx0 up", shell=True,
+                          capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"no kernel socket to be had: {made.stderr.strip()}")
+    rows = [e for e in list_now(programs)["endpoints"] if e["port"] == 4789]
+    assert rows and all(e["owner"]["exe"] == "[kernel]" and e["owner"]["uid"] == 0 for e in rows), rows
+    wait_until(lambda: ("opened", "udp/4789") in kinds(posted_events(hook)), 30, "told")
+    event = [e for e in posted_events(hook) if e.get("subject") == "udp/4789"][0]
+    assert event["data"]["after"][0]["owner"]["exe"] == "[kernel]", event["data"]["after"]
+
+
+def test_an_upgrade_at_the_same_path_is_no_alarm(listeners, programs, place, watch, hook):
+    program = place / "bin" / "service"
+    old = listeners.start("tcp@0.0.0.0@80", name="service")
+    running = watch(config_text({"settle": "500ms", "settle_closed": "5s"}, hook_section(hook)))
+    learned_everywhere(hook)
+    # as dpkg does it: another file in its place, the old program runs on, is stopped, the new one started
+    new = place / "bin" / "service.dpkg-new"
+    new.write_bytes(programs.holder.read_bytes() + b"\0")
+    new.chmod(0o755)
+    new.rename(program)
+    stays(lambda: len(hook.requests) == 1, 2, "told while the old program runs")
+    listeners.stop(old)
+    time.sleep(0.5)
+    listeners.start("tcp@0.0.0.0@80", name="service")
+    stays(lambda: len(hook.requests) == 1, 7, "told after the restart")
+    assert running.json("diff", status=(0,)) is not None
