@@ -1,12 +1,16 @@
 #!/usr/bin/python3
 """What a tick costs, beside what others need to answer the same question. Prints figures, decides nothing.
 
-    sudo tests/bench/run.py [--build DIR] [--counts 1000,10000,100000] [--rounds 5] [--ticks 30]
+    sudo tests/bench/run.py [--build DIR] [--counts 1000,10000,100000] [--rounds 5] [--ticks 30] [--only ticks|owners]
 
 In a network namespace of its own stand 200 listeners and N established sockets. A portwatchd that knows all owners
 ticks there; between its ticks `ss`, `netstat` and the script's pipeline are run, all by turns, so that the machine's mood
 meets each alike. CPU is user and system time, children included, from the scheduler's own account; the wall time of
 a tick is its CPU time and what it waited for a CPU. Medians of the rounds.
+
+Then who holds what, among 3,000 processes with 100,000 descriptors: a steady tick, what one new listener costs on top of
+it (of a program just started, of one that has listened before, of one nobody has thought of), and a start that knows nobody
+(`portwatch list`), beside `ss -ltnp`.
 """
 
 import argparse
@@ -21,7 +25,8 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "integration"))
 sys.dont_write_bytecode = True
 
 import harness  # noqa: E402
@@ -115,13 +120,104 @@ def measure(watch, rounds, ticks):
     return {name: tuple(statistics.median(s[i] for s in found) for i in (0, 1)) for name, found in samples.items()}
 
 
-def show(count, figures):
-    ours = figures["portwatchd, one tick"]
-    print(f"\n{count} established sockets, {LISTENERS} listeners")
+def show(title, figures, ours):
+    ours = figures[ours]
+    print(f"\n{title}")
     print(f"  {'':28} {'CPU ms':>10} {'wall ms':>10} {'CPU ratio':>10} {'wall ratio':>10}")
     for name, (cpu, wall) in figures.items():
-        print(f"  {name:28} {cpu:10.3f} {wall:10.3f} {cpu / ours[0]:10.1f} {wall / ours[1]:10.1f}")
+        print(f"  {name:28} {cpu:10.3f} {wall:10.3f} {cpu / ours[0]:10.2f} {wall / ours[1]:10.2f}")
     sys.stdout.flush()
+
+
+PROCESSES, DESCRIPTORS, CROWD_LISTENERS = 3000, 34, 200
+
+
+class Newcomers:
+    """Makes one listener, and takes it away again: of three kinds of processes."""
+
+    def __init__(self, programs, directory):
+        crowd = directory / "crowd"
+        subprocess.run(["cc", "-O1", "-o", crowd, HERE.parent / "integration" / "crowd.c"], check=True)
+        # the oldest of all processes here, which holds nothing that is watched
+        self._stranger = subprocess.Popen([crowd, "1", "34", "0", "0"], text=True, stdin=subprocess.PIPE,
+                                          stdout=subprocess.PIPE)
+        assert self._stranger.stdout.readline() == "ready\n"
+        self._many = subprocess.Popen([crowd, str(PROCESSES), str(DESCRIPTORS), str(CROWD_LISTENERS), "10000"],
+                                      text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._many.stdout.readline() == "ready\n"
+        self._programs, self._holder, self._port = programs, None, 20000
+
+    def _tell(self, process, line):
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "done\n"
+
+    def come(self, kind):
+        self._port += 1
+        if kind == "started":
+            self._holder = subprocess.Popen([self._programs.holder, f"tcp@0.0.0.0@{self._port}"],
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._holder.stdout.readline()
+        else:
+            self._tell(self._many if kind == "known" else self._stranger, f"listen {self._port}")
+
+    def go(self, kind):
+        if kind == "started":
+            self._holder.kill()
+            self._holder.wait()
+            self._holder.stdin.close()
+            self._holder.stdout.close()
+        else:
+            self._tell(self._many if kind == "known" else self._stranger, "close")
+
+    def close(self):
+        for process in (self._many, self._stranger):
+            process.kill()
+            process.wait()
+
+
+def newcomer_cost(watch, newcomers, kind, steady):
+    """(CPU, wall) milliseconds of a tick in which one listener is new."""
+    pid = watch.process.pid
+    ticks = 10
+    first, begun = schedule(pid), time.monotonic()
+    newcomers.come(kind)
+    time.sleep(ticks * INTERVAL)
+    last, took = schedule(pid), time.monotonic() - begun
+    newcomers.go(kind)
+    time.sleep(ticks * INTERVAL)  # its going costs a confirmation, which is not what is measured
+    others = took / INTERVAL - 1
+    cpu = (last[0] - first[0]) / 1e6 - others * steady[0]
+    return cpu, cpu + (last[1] - first[1]) / 1e6 - others * (steady[1] - steady[0])
+
+
+def owners(programs, directory, rounds, ticks):
+    listing = f"{programs.cli} --state-dir {directory} list"
+    names = {"started": "new: a program just started", "known": "new: one that listens already",
+             "stranger": "new: the oldest of all"}
+    samples = {name: [] for name in ["portwatchd, steady tick", *names.values(), "portwatch list (cold)", "ss -ltnp"]}
+    newcomers = Newcomers(programs, directory)
+    watch = None
+    try:
+        # nothing settles: what is measured is looking, not telling
+        watch = harness.Watch(programs, directory / "owners", harness.config_text(
+            {"interval": "100ms", "settle": "1h", "settle_closed": "1h"})).start()
+        time.sleep(15)  # the pause after the first, deep look is over
+        for _ in range(rounds):
+            steady = tick_cost(watch, ticks)
+            samples["portwatchd, steady tick"].append(steady)
+            for kind, name in names.items():
+                samples[name].append(newcomer_cost(watch, newcomers, kind, steady))
+            samples["portwatch list (cold)"].append(rival_cost(listing))
+            samples["ss -ltnp"].append(rival_cost("ss -ltnp"))
+            time.sleep(10)  # the oldest of all took a deep look
+        figures = {name: tuple(statistics.median(s[i] for s in found) for i in (0, 1)) for name, found in samples.items()}
+        show(f"{PROCESSES} processes with {PROCESSES * DESCRIPTORS} descriptors, {CROWD_LISTENERS} listeners; "
+             "ratios to ss -ltnp", figures, "ss -ltnp")
+    finally:
+        if watch and watch.process:
+            watch.kill()
+        newcomers.close()
 
 
 def children_memory(programs, directory):
@@ -156,6 +252,7 @@ def main():
     parser.add_argument("--counts", default="1000,10000,100000")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ticks", type=int, default=30, help="ticks measured a round")
+    parser.add_argument("--only", choices=["ticks", "owners"])
     parser.add_argument("--idle", type=int, default=30, help="seconds to watch an idle daemon")
     options = parser.parse_args()
     if options.build:
@@ -172,6 +269,14 @@ def main():
 def run(options, counts, directory):
     programs = harness.Programs(harness.find_build(), directory / "stage")
     print(f"build {programs.build.name}, kernel {os.uname().release}, {os.cpu_count()} CPUs")
+    if options.only != "owners":
+        run_ticks(options, programs, counts, directory)
+    if options.only != "ticks":
+        with harness.network_namespace():
+            owners(programs, directory, options.rounds, options.ticks)
+
+
+def run_ticks(options, programs, counts, directory):
     with harness.network_namespace():
         held = harness.Listeners(programs.holder, directory)
         crowd = Crowd()
@@ -186,7 +291,8 @@ def run(options, counts, directory):
             for count in counts:
                 crowd.grow(count)
                 time.sleep(2)
-                show(count, measure(watch, options.rounds, options.ticks))
+                show(f"{count} established sockets, {LISTENERS} listeners",
+                     measure(watch, options.rounds, options.ticks), "portwatchd, one tick")
             print(f"\nportwatchd resident: {watch.rss()} KiB")
             watch.stop()
             share, rss, anonymous = idle_share(programs, directory / "idle", options.idle)
