@@ -16,6 +16,7 @@ FILES = f"""
     /usr/lib/modules-load.d/portwatch.conf /usr/lib/sysusers.d/portwatch.conf /usr/lib/systemd/catalog/portwatch.catalog
     /usr/lib/TRIPLET/portwatch/plugins/email.so /usr/lib/TRIPLET/portwatch/plugins/webhook.so
     /usr/share/bash-completion/completions/portwatch /usr/share/portwatch/portwatch-event.schema.json
+    /usr/share/portwatch/namespaces.conf
     /usr/share/man/man1/portwatch.1.gz /usr/share/man/man5/portwatch.conf.5.gz /usr/share/man/man8/portwatchd.8.gz
     /usr/share/doc/portwatch/README.md.gz /usr/share/doc/portwatch/SECURITY.md /usr/share/doc/portwatch/changelog.gz
     /usr/share/doc/portwatch/changelog.Debian.gz /usr/share/doc/portwatch/copyright

@@ -95,6 +95,13 @@ static void test_subjects(void **state) {
         "test message",
         "WARNING portwatch: /etc/portwatch.conf:12: unknown key \"prot\"; the last good configuration runs.",
         "watching 4 ports on db1.example.com",
+        "WARNING 8080/tcp in container web opened on all IPv4 addresses: python3.11 (user alice)",
+        "RESOLVED 443/tcp (public web) in namespace of \"front end.service\" open again after 3 min, on all addresses: "
+        "nginx"
+        " (user www-data)",
+        "WARNING container web closed, all its 2 ports: nginx (user www-data)",
+        "WARNING container web still closed, all its 2 ports: nginx (user www-data)",
+        "RESOLVED container web open again after 3 min",
     };
     Event events[SAMPLES_MAX];
     size_t n = sample_all(events);
@@ -109,11 +116,37 @@ static void test_subjects(void **state) {
     }
 }
 
+/* What a container brings is one message, and so is its end. */
+static void test_container(void **state) {
+    Event events[2];
+    sample_hostile(&events[0], EVENT_OPENED);
+    sample_event(&events[1], EVENT_OPENED, CHANGE_OPENED, 443);
+    sample_listen(&events[1].after, "0.0.0.0", 443, NULL);
+    for (size_t i = 0; i < 2; i++) sample_in(&events[i], "docker:web");
+    _cleanup_(mail_done) Mail mail = {0};
+    mail_of(events, 2, &at_once, &mail);
+    assert_mail(&mail);
+    assert_string_equal(
+        mail.subject, "[db1.example.com] WARNING 2 ports changed: 8080/tcp in container web, 443/tcp in container web");
+    assert_has(mail.text, "443/tcp in container web opened on all IPv4 addresses");
+    for (size_t i = 0; i < 2; i++) event_done(&events[i]);
+    Event all[SAMPLES_MAX];
+    size_t n = sample_all(all);
+    _cleanup_(mail_done) Mail end = {0};
+    mail_of(&all[n - 3], 1, &at_once, &end);
+    assert_has(end.text,
+        "Since 14:02:03 CET nothing listens in container web any more.\nUntil then, for 3 days, 2 ports were open");
+    assert_has(end.text, "- tcp6  :::443      nginx (user www-data) in container web\n");
+    assert_has(end.text, "  look   portwatch list\n");
+    for (size_t i = 0; i < n; i++) event_done(&all[i]);
+}
+
 static void test_hostile(void **state) {
     static const EventType types[] = {EVENT_OPENED, EVENT_CHANGED, EVENT_REMINDER, EVENT_RESOLVED};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         _cleanup_(event_done) Event event;
         sample_hostile(&event, types[i]);
+        if (i % 2) sample_in(&event, "docker:" HOSTILE_NAME);
         _cleanup_(mail_done) Mail mail = {0};
         mail_of(&event, 1, &at_once, &mail);
         assert_mail(&mail);
@@ -375,7 +408,7 @@ static void test_learned(void **state) {
     Event events[SAMPLES_MAX];
     size_t n = sample_all(events);
     _cleanup_(mail_done) Mail mail = {0};
-    mail_of(&events[n - 1], 1, &at_once, &mail);
+    mail_of(&events[n - 6], 1, &at_once, &mail);
     const char *others = strstr(mail.text, "On addresses that others"), *local = strstr(mail.text, "On this host only");
     assert_true(others && local && others < local);
     assert_has(mail.text, "\n4 ports, 5 addresses:\n");
@@ -395,6 +428,7 @@ int main(void) {
         cmocka_unit_test(test_widened),
         cmocka_unit_test(test_subjects),
         cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_container),
         cmocka_unit_test(test_unescaped_document),
         cmocka_unit_test(test_opened_and_resolved_are_one),
         cmocka_unit_test(test_group),

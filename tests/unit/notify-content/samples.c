@@ -158,6 +158,29 @@ static void blind(Event *event, EventType type) {
     event->subject = strdup("blind");
 }
 
+static void put_in(Endpoints *list, const char *namespace) {
+    for (size_t i = 0; i < list->n; i++)
+        snprintf(list->items[i].namespace, sizeof list->items[i].namespace, "%s", namespace);
+}
+
+void sample_in(Event *event, const char *namespace) {
+    put_in(&event->before, namespace);
+    put_in(&event->after, namespace);
+    put_in(&event->incident.before, namespace);
+    snprintf(event->surface.namespace, sizeof event->surface.namespace, "%s", namespace);
+    event->incident.surface = event->surface;
+}
+
+static void whole(Event *event, EventType type) {
+    closed(event, type);
+    event->name = (free(event->name), NULL);
+    Endpoints *expected = type == EVENT_RESOLVED ? &event->incident.before : &event->before;
+    sample_listen(expected, "0.0.0.0", 80, sample_owner("nginx.service", "/usr/sbin/nginx", "www-data", 33, 0));
+    since(expected, 3);
+    event->surface = (Surface){.whole = true};
+    sample_in(event, "docker:web");
+}
+
 size_t sample_all(Event events[static SAMPLES_MAX]) {
     size_t n = 0;
     sample_widened(&events[n++], EVENT_OPENED);
@@ -192,5 +215,12 @@ size_t sample_all(Event events[static SAMPLES_MAX]) {
     sample_listen(&events[n].after, "10.0.0.5", 9100, NULL);
     endpoints_sort(&events[n].after);
     n++;
+    opened(&events[n], EVENT_OPENED);
+    sample_in(&events[n++], "docker:web");
+    closed(&events[n], EVENT_RESOLVED);
+    sample_in(&events[n++], "unit:front end.service");
+    whole(&events[n++], EVENT_OPENED);
+    whole(&events[n++], EVENT_REMINDER);
+    whole(&events[n++], EVENT_RESOLVED);
     return n;
 }

@@ -22,6 +22,8 @@ json_t *sample_document(const Event *event);
 void sample_widened(Event *event, EventType type);
 /* A hostile program on 8080, `type` opened or resolved. */
 void sample_hostile(Event *event, EventType type);
+/* The event, in another network namespace. */
+void sample_in(Event *event, const char *namespace);
 /* Fills `events` with one of every kind; returns how many. */
-#define SAMPLES_MAX 24
+#define SAMPLES_MAX 32
 size_t sample_all(Event events[static SAMPLES_MAX]);
