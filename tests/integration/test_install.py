@@ -10,6 +10,8 @@ import pytest
 from harness import ROOT, SLOW, wait_until
 from overlay import machine, packages  # noqa: F401 (fixtures)
 
+# A package is built; the same on every build.
+pytestmark = [pytest.mark.slow, pytest.mark.plain]
 
 @pytest.fixture
 def checkout(machine):
@@ -40,8 +42,6 @@ class Install:
         return self.process.wait(20 * SLOW)
 
 
-@pytest.mark.slow
-@pytest.mark.plain
 def test_install_watches_at_once_and_again_keeps_what_was_edited(machine, checkout):
     script = checkout / "packaging/install.sh"
     first = Install(machine, machine.directory / "first.log", script, "--no-deps")
