@@ -71,6 +71,7 @@ struct Daemon {
     State state;
     Snapshot snapshot; /* the last one */
     json_t *coverage;  /* of it; NULL: not made yet */
+    char **not_seen;   /* said so in the log */
     char *coverage_stored;
     bool coverage_unstored; /* it could not be */
     Notifier **notifiers;

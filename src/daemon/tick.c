@@ -17,28 +17,53 @@ static bool coverage_changed(const Snapshot *a, const Snapshot *b) {
     return !a->owner_trouble != !b->owner_trouble;
 }
 
-/* What this system never shows: said once, and again where it changes. A table that fails is an incident. */
-static void log_coverage(const Snapshot *before, const Snapshot *now) {
-    bool changed = !before->owner_trouble != !now->owner_trouble, all = !now->owner_trouble;
-    for (Table t = 0; t < TABLE_MAX; t++) {
-        changed = changed || (before->tables[t] == TABLE_ABSENT) != (now->tables[t] == TABLE_ABSENT);
-        all = all && now->tables[t] != TABLE_ABSENT;
-    }
-    if (!changed) return;
-    char **lines = NULL;
+static int list_not_seen(const Snapshot *snapshot, char ***lines) {
     int r = 0;
     for (Table t = 0; t < TABLE_MAX && r == 0; t++) {
-        if (now->tables[t] != TABLE_ABSENT) continue;
-        _cleanup_free_ char *line = text_printf("%s: %s", table_name(t), now->trouble[t] ? now->trouble[t] : "absent");
-        r = line ? strv_append(&lines, line) : -ENOMEM;
+        if (snapshot->tables[t] != TABLE_ABSENT) continue;
+        _cleanup_free_ char *line =
+            text_printf("%s: %s", table_name(t), snapshot->trouble[t] ? snapshot->trouble[t] : "absent");
+        r = line ? strv_append(lines, line) : -ENOMEM;
     }
-    if (r == 0 && now->owner_trouble) {
-        _cleanup_free_ char *line = text_printf("some owners: %s", now->owner_trouble);
-        r = line ? strv_append(&lines, line) : -ENOMEM;
+    if (r == 0 && snapshot->owner_trouble) {
+        _cleanup_free_ char *line = text_printf("some owners: %s", snapshot->owner_trouble);
+        r = line ? strv_append(lines, line) : -ENOMEM;
     }
-    log_write(JOURNAL_COVERAGE, &(LogFields){.lines = lines, .level = all ? LOG_NOTICE : 0}, "%s",
-        all ? "all tables and owners are seen" : "a part of this system is not seen:");
+    return r;
+}
+
+static bool strv_equal(char *const *a, char *const *b) {
+    size_t n = strv_length(a);
+    if (n != strv_length(b)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(a[i], b[i]) != 0) return false;
+    return true;
+}
+
+/* What this system never shows. Said once, though it may come and go with the sockets that it is about; a table that
+ * fails is an incident instead. */
+static void log_coverage(Daemon *d) {
+    char **lines = NULL;
+    if (list_not_seen(&d->snapshot, &lines) == 0 && lines && !strv_equal(lines, d->not_seen)) {
+        log_write(JOURNAL_COVERAGE, &(LogFields){.lines = lines}, "a part of this system is not seen:");
+        strv_free(d->not_seen);
+        d->not_seen = TAKE_PTR(lines);
+    }
     strv_free(lines);
+}
+
+/* A snapshot that could not be taken: one in which nothing can be read. 0 or -ENOMEM. */
+static int blind_snapshot(const Snapshot *before, int error, Snapshot *ret) {
+    Snapshot snapshot = {.ephemeral_first = before->ephemeral_first, .ephemeral_last = before->ephemeral_last};
+    for (Table t = 0; t < TABLE_MAX; t++) {
+        snapshot.tables[t] = TABLE_INCOMPLETE;
+        snapshot.trouble[t] = strdup(strerror(-error));
+        if (snapshot.trouble[t]) continue;
+        snapshot_done(&snapshot);
+        return -ENOMEM;
+    }
+    *ret = snapshot;
+    return 0;
 }
 
 void daemon_log_ballast(const Daemon *d, int result) {
@@ -72,6 +97,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
     Daemon *d = userdata;
     Snapshot snapshot = {0};
     int r = sockets_take(d->sockets, &snapshot);
+    if (r < 0 && r != -ENOMEM) r = blind_snapshot(&d->snapshot, r, &snapshot);
     if (r < 0) {
         /* Nothing can be decided without a snapshot; the next tick may have the memory. */
         log_write(JOURNAL_TROUBLE, NULL, "cannot take a snapshot: %s", strerror(-r));
@@ -85,9 +111,9 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         r = daemon_set_coverage(d);
         if (r != 0) daemon_store_failed(d, r);
     }
-    log_coverage(&d->snapshot, &snapshot);
     snapshot_done(&d->snapshot);
     d->snapshot = snapshot;
+    log_coverage(d);
 
     Now now = daemon_now();
     Decision decision;
