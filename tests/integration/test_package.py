@@ -1,6 +1,7 @@
 """The Debian packages: what is in them, and what installing, upgrading, removing and purging them does to a copy of this
 machine. What a booted system makes of them is tests/vm's to see."""
 
+import gzip
 import os
 import re
 import subprocess
@@ -79,6 +80,18 @@ def test_package_has_its_files_and_nothing_else(packages):
         assert unusual == ({} if name == "portwatch-dev" else {
             "/etc/portwatch.conf": "-rw-r-----", "/etc/portwatch.conf.d/": "drwxr-x---",
             "/etc/portwatch/credentials/": "drwxr-x---"})
+
+
+def test_programs_and_manual_pages_say_the_version(packages, tmp_path):
+    version = field(one(packages, "portwatch"), "Version").rsplit("-", 1)[0]
+    for name in "portwatch", "portwatch-dev":
+        output("dpkg-deb", "--extract", one(packages, name), tmp_path)
+    for program in "usr/bin/portwatch", "usr/sbin/portwatchd":
+        assert output(tmp_path / program, "--version").split()[-1] == version
+    pages = sorted(tmp_path.glob("usr/share/man/man*/*.gz"))
+    assert len(pages) == 4
+    for page in pages:
+        assert f'"portwatch {version}"' in gzip.decompress(page.read_bytes()).decode(), page
 
 
 def test_package_depends_on_what_it_links_and_no_more(packages):
@@ -195,8 +208,12 @@ def test_rights_stated_by_dpkg_statoverride_stand(machine, packages):
     machine.shell("""
         dpkg-statoverride --add root adm 0640 /etc/portwatch.conf
         dpkg-statoverride --add root root 0700 /etc/portwatch/credentials""")
+    stated = ["640 root:adm", "750 root:portwatch", "700 root:root"]
     machine.shell(f"dpkg --install {one(packages, 'portwatch')}")
-    assert rights(machine, *CONFIGURED) == ["640 root:adm", "750 root:portwatch", "700 root:root"]
+    assert rights(machine, *CONFIGURED) == stated
+    # Also the second time, when the group is there from the beginning.
+    machine.shell(f"dpkg --purge portwatch; dpkg --install {one(packages, 'portwatch')}")
+    assert rights(machine, *CONFIGURED) == stated
 
 
 def test_removal_keeps_configuration_and_state_for_the_next_installation(installed, packages):
