@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 
-from harness import ROOT, config_text, hook_section, posted_events, wait_until
+from harness import ROOT, config_text, hook_section, kinds, posted_events, wait_until
 
 
 def shipped():
@@ -56,6 +56,8 @@ def test_the_first_notifier_may_come_later_and_learns_what_was_learned_before(wa
     assert first["type"] == "portwatch.baseline.learned"
     ports = [endpoint["port"] for endpoint in first["data"]["after"]]
     assert 80 in ports and 8080 not in ports, first
+    # what opened before there was anybody to tell it to is not left to a reminder of tomorrow
+    wait_until(lambda: ("reminder", "tcp/8080") in kinds(posted_events(hook)), 10)
     assert running.cli("test").returncode == 0
     assert "No notifier" not in running.cli("status").stdout
 
