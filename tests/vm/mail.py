@@ -18,7 +18,7 @@ MESSAGE_ID = re.compile(rf"<[0-9a-f]{{8}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{
 
 _CLOCK = r"(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d UTC"
 _AGE = r"\d+ \w+(?: \d+ \w+)?"
-_WHO = r"\S+(?: for \S+)?(?: \(user \S+\))?"
+_WHO = r"(?:unknown owner|\S+)(?: for \S+)?(?: \(user \S+\))?"
 _WHERE = (r"(?:all IPv4 addresses|all IPv6 addresses|all IPv4 and IPv6 addresses|this host only|[0-9a-f.:]+"
           r"(?:, [0-9a-f.:]+)*)")
 _ROW = r"(?:tcp6?|udp6?|udplite6?) +(?:[0-9a-f:.]+|\[\S+\]):\d+ +\S.*"
@@ -53,7 +53,8 @@ LINES = re.compile("|".join(f"(?:{line})" for line in [
     r"running the last good configuration, since the present one is not valid): \S.*",
     # rows, owners, and what to do
     rf"[-+ ] {_ROW}",
-    r"(?:Owner|Was  )  \S+, /\S+, (?:socket held by /\S+, )?user \S+(?:, pid \d+)?",
+    r"(?:Owner|Was  )  (?:\S+|no known unit), /\S+, (?:socket held by /\S+, )?user \S+(?:, pid \d+)?",
+    r"Owner  not known",
     r"Args   \S.*",
     r"On gate:",
     r"  look   portwatch (?:list(?: \d+)?|status|check-config|diff)",
@@ -64,7 +65,7 @@ LINES = re.compile("|".join(f"(?:{line})" for line in [
     r"  (?:CRITICAL|WARNING|RESOLVED|INFO) +(?:[A-Z2-9]{4}|-) +\S.*",
     r"--- \d+\. (?:CRITICAL|WARNING|RESOLVED|INFO) \S.*",
     # the foot
-    r"Seen: all host sockets\. Not seen: other network namespaces\.",
+    r"Seen: all host sockets\. Not seen: (?P<unseen>(?:[^;]+; )*)other network namespaces\.",
 ]))
 
 
@@ -82,12 +83,13 @@ class Mail:
     def body_lines(self):
         return self.text.split("\n")
 
-    def examine(self):
-        """Raises AssertionError with what is wrong."""
+    def examine(self, unseen=r""):
+        """Raises AssertionError with what is wrong. unseen: what else than other namespaces the foot may name, a regular
+        expression."""
         self._bytes()
         self._headers()
         self._structure()
-        self._body()
+        self._body(unseen)
 
     def _bytes(self):
         assert self.raw.endswith(b"\n") and b"\r" not in self.raw and b"\0" not in self.raw, "line ends"
@@ -134,13 +136,14 @@ class Mail:
         assert message["Content-Transfer-Encoding"] in ("7bit", "quoted-printable"), message["Content-Transfer-Encoding"]
         assert not message.defects, message.defects
 
-    def _body(self):
+    def _body(self, unseen):
         decoded = self.message.get_payload(decode=True).decode("utf-8", "strict")
         assert decoded == self.text and self.text.endswith("\n"), "body does not decode to itself"
         for line in self.text.split("\n"):
             assert line.isprintable(), f"control character in {line!r}"
             assert LINES.fullmatch(line), f"no line that is meant to be there: {line!r}"
-        assert self.text.rstrip("\n").split("\n")[-1].startswith("Seen: "), "no foot"
+        foot = LINES.fullmatch(self.text.rstrip("\n").split("\n")[-1])["unseen"]
+        assert foot is not None and re.fullmatch(unseen, foot), f"the foot does not see {foot!r}"
         assert "\n\n\n" not in self.text and not self.text.startswith("\n"), "stray empty lines"
 
 

@@ -1,6 +1,6 @@
-/* A service for the guests: shopd [-d DIR] [ADDRESS PORT]... Listens, or takes the sockets of a socket unit, and answers
- * each HTTP request with 204. -d: keeps each request there, as a file of its own. Copied elsewhere it is a service of
- * another name. Linked statically, so that the guest needs nothing for it. */
+/* A service for the guests: shopd [-d DIR] [ADDRESS PORT]... Listens, or takes the sockets of a socket unit, and
+ * answers each HTTP request with 204. -d: keeps each request there, as a file of its own. Copied elsewhere it is a
+ * service of another name. Linked statically, so that the guest needs nothing for it. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -55,7 +55,8 @@ static void keep(const char *directory, const char *request, size_t n) {
     snprintf(temporary, sizeof temporary, "%s/.new", directory);
     snprintf(name, sizeof name, "%s/%06u", directory, ++count);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, request, n) != (ssize_t)n || close(fd) < 0 || rename(temporary, name) < 0) err(1, "%s", name);
+    if (fd < 0 || write(fd, request, n) != (ssize_t)n || close(fd) < 0 || rename(temporary, name) < 0)
+        err(1, "%s", name);
 }
 
 static void answer(int listener, const char *directory) {

@@ -2,14 +2,12 @@
 services come, go, crash and move, the machine reboots, the package is upgraded, removed and purged."""
 
 import json
-import os
-import pathlib
 import re
 import sys
 import time
 
 import world
-from facts import Portwatch, everything_seen, journal_speaks, main_pid, owner_told, service_runs, walls_stand
+from facts import Portwatch, everything_seen, journal_speaks, main_pid, service_runs, walls_stand
 from guest import Guest, wait
 from mail import MESSAGE_ID
 from report import Checks, note
@@ -113,7 +111,6 @@ class Story:
             owner = re.search(r"^Owner  (.*)$", mail.text, re.M)[1]
             pid = guest.property("shop", "MainPID")
             assert owner == f"shop.service, /usr/sbin/shopd, user shop, pid {pid}", owner
-            owner_told(pw, 8080, "shop.service", "/usr/sbin/shopd", "shop")
         with checks("portwatch status and diff exit 1 while an incident is open"):
             assert guest.run("portwatch", "status").returncode == 1
             result = guest.run("portwatch", "diff")
@@ -244,7 +241,7 @@ class Story:
             assert mail.id == f"<{fixed[0]}@{world.HOST}>" and mail.subject == fixed[1], (mail.id, mail.subject, fixed)
         with checks("what did not come back is told when boot_grace is over, not before"):
             mail = self.mail(r"WARNING 6000/tcp closed \(was on all IPv4 addresses\): goned \(user shop\)$", timeout=120)
-            age = mail.message["Date"].datetime.timestamp() - boot_time(guest)
+            age = mail.message["Date"].datetime.timestamp() - guest.booted()
             assert age >= 29, f"{age:.0f} s after the boot"
         with checks(f"a service that took {world.DELAY['late']} s to come up after the boot is no mail"):
             assert pw_list(pw, 7100)[0]["baseline"] == "match"
@@ -344,12 +341,6 @@ def stop(guest, pid):
     """SIGSTOP, and waits until it stands."""
     guest.must("sh", "-c", f"kill -STOP {pid}")
     wait("a stopped process", lambda: "State:\tT" in guest.must("cat", f"/proc/{pid}/status"), 20)
-
-
-def boot_time(guest):
-    """When the guest's PID 1 began, as seconds of the epoch."""
-    ticks = int(pathlib.Path(f"/proc/{guest.pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def pw_list(pw, port):

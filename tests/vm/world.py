@@ -13,13 +13,14 @@ SENDER, RECIPIENT = f"portwatch@{HOST}", f"ops@{HOST}"
 MAILBOX = "/var/mail/ops"
 HOOKS = "/var/lib/hooks"
 CA = "/etc/ssl/mail-ca.pem"
+EPHEMERAL, RANGE = 25000, "20000 29999"  # a port within a range that is not the kernel's default one
 CONFIG, CREDENTIALS = "/etc/portwatch.conf", "/etc/portwatch/credentials"
 
 EXIM = r"""
 keep_environment =
 primary_hostname = {host}
 qualify_domain = {host}
-local_interfaces = <; 127.0.0.1
+local_interfaces = <; 127.0.0.1 ; ::1
 daemon_smtp_ports = 587
 tls_advertise_hosts = *
 tls_certificate = /etc/exim4/cert.pem
@@ -62,6 +63,7 @@ SERVICES = {
     "spare": ("spared 0.0.0.0 9090", "shop", ""),
     "gone": ("goned 0.0.0.0 6000", "shop", ""),
     "late": ("lated 0.0.0.0 7100", "shop", ""),
+    "any": (f"anyd 0.0.0.0 {EPHEMERAL}", "shop", ""),
     "hooks": (f"hookd -d {HOOKS} 127.0.0.1 8099", "root", ""),
 }
 DELAY = {"late": 20}  # seconds until it listens, after it counts as started
@@ -69,6 +71,7 @@ SOCKET = "/etc/systemd/system/call.socket"
 UNITS = {
     SOCKET: "[Socket]\nListenStream=0.0.0.0:7000\n\n[Install]\nWantedBy=sockets.target\n",
     "/etc/systemd/system/call.service": "[Service]\nExecStart=/usr/sbin/calld\nUser=shop\n",
+    "/etc/systemd/system/spare@.service": "[Service]\nExecStart=/usr/sbin/spared 0.0.0.0 %i\nUser=shop\n",
 }
 
 
@@ -82,7 +85,7 @@ def certificates(directory):
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     openssl(directory, "req", "-x509", *curve, "-days", "3", "-subj", "/CN=guest CA", "-keyout", "ca.key", "-out", "ca.pem")
     openssl(directory, "req", *curve, "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "server.csr")
-    (directory / "server.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    (directory / "server.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n")
     openssl(directory, "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days",
             "3", "-extfile", "server.ext", "-out", "cert.pem")
 
