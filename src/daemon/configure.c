@@ -130,13 +130,14 @@ static int set_trouble(Daemon *d, const char *what, char *const *errors) {
     return asprintf(&d->configuration_trouble, "%s: %s%s", what, errors[0], more) < 0 ? -ENOMEM : 0;
 }
 
-/* 0, or EXIT_CONFIG with *ret_trouble saying why there is none. */
+/* The plugins are not asked: they took it once, and one that fails now, for want of a secret's file or of the plugin,
+ * fails its notifier and not the watch. 0, or EXIT_CONFIG with *ret_trouble saying why there is none. */
 static int load_last_good(Daemon *d, char *const *errors, char **ret_trouble) {
     ConfigFiles files = {0};
     Rules *rules = NULL;
     char **old_errors = NULL;
     int r = read_last_good(d, &files);
-    if (r == 0) r = understand(d, &files, &rules, &old_errors);
+    if (r == 0) r = config_parse(&files, d->host.name, &rules, &old_errors);
     if (r == 0) {
         log_write(JOURNAL_LAST_GOOD, &(LogFields){.lines = errors},
             "the configuration is not valid: running the last good one instead");

@@ -115,6 +115,25 @@ def test_a_start_with_a_bad_file_runs_the_last_good_configuration_and_tells_so(w
     assert posted_events(hook)[-1]["data"]["name"] == "the last good one"
 
 
+def test_a_start_without_the_secret_of_a_notifier_goes_on_watching(watch, listeners, hook):
+    running = watch(config_text(), started=False)
+    secret = running.directory / "secret"
+    secret.write_text(hook.secret)
+    running.configure(config_text({}, hook_section(hook, secret_file=secret)))
+    running.start()
+    learned_everywhere(hook)
+    running.stop()
+    secret.unlink()
+    running.start()
+    assert running.cli("status").returncode == 1
+    listeners.start("tcp@0.0.0.0@8080", name="web")
+    running.wait_log(r"8080/tcp opened", 15)
+    assert kinds(posted_events(hook)) == []
+    secret.write_text(hook.secret)
+    running.reload()
+    wait_until(lambda: kinds(posted_events(hook)) == [("opened", "tcp/8080")], 15, running.tail)
+
+
 def test_the_last_good_configuration_is_for_the_daemon_alone(watch, hook):
     running = watch(config_text({}, hook_section(hook, secret=hook.secret)))
     learned_everywhere(hook)
