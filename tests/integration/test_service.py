@@ -73,6 +73,8 @@ def test_only_the_main_loop_pets_the_watchdog(watch):
     assert "WATCHDOG=1" not in text, text
     assert re.search(r"\[notifier:one\] .*did not answer", running.log()), running.tail()
     assert re.search(r"\[notifier:three\] could not be asked", running.log()), running.tail()
+    # What check-config lets through in its own good time the daemon would refuse.
+    assert re.search(r"\[notifier:three\] could not be asked", running.cli("check-config").stderr)
     mark = len(running.notified)
     wait_until(lambda: "WATCHDOG=1" in after(running, mark), 30, "it pets again")
 
