@@ -6,6 +6,8 @@
 #include "daemon/log.h"
 
 #define INCIDENTS_MAX 3
+/* systemd ignores the whole of a notification of more than 4096 bytes, READY=1 too. */
+#define SENTENCE_MAX 1024u
 
 static size_t count_ports(const Endpoints *endpoints) {
     size_t n = 0;
@@ -69,6 +71,7 @@ static void notify(const Daemon *d, const char *before) {
             text = NULL;
         }
     }
+    if (text && size > SENTENCE_MAX) text[SENTENCE_MAX] = '\0';
     /* A line break would begin another assignment. */
     if (text) log_defuse(text);
     sd_notifyf(0, "%sSTATUS=%s", before, text ? text : "");

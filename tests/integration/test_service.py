@@ -79,6 +79,20 @@ def test_only_the_main_loop_pets_the_watchdog(watch):
     wait_until(lambda: "WATCHDOG=1" in after(running, mark), 30, "it pets again")
 
 
+def test_a_long_fault_does_not_cost_the_readiness(watch):
+    """systemd ignores the whole of a notification of more than 4096 bytes, READY=1 too."""
+    running = watch(None, started=False)
+    deep = running.directory
+    while len(str(deep)) < 3700:
+        deep = deep / ("d" * 200)
+        deep.mkdir()
+    running.config = deep / "portwatch.conf"
+    running.configure(config_text())
+    running.start()
+    said = reload_and_wait(running, BAD * 3)
+    assert "not taken at the last reload" in said and max(map(len, statuses(running))) <= 1024, said
+
+
 # Runs a command for which socket(AF_NETLINK) answers EAFNOSUPPORT, as under RestrictAddressFamilies= without it.
 NO_NETLINK = """
 import ctypes, os, struct, sys
