@@ -84,7 +84,6 @@ struct Daemon {
     int64_t requests_after; /* requests up to this id are under way */
     TestRun *tests;
     bool stopping;
-    int exit_code;
 };
 
 /* daemon.c */

@@ -32,23 +32,18 @@ static int list_not_seen(const Snapshot *snapshot, char ***lines) {
     return r;
 }
 
-static bool strv_equal(char *const *a, char *const *b) {
-    size_t n = strv_length(a);
-    if (n != strv_length(b)) return false;
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(a[i], b[i]) != 0) return false;
-    return true;
-}
-
-/* What this system never shows. Said once, though it may come and go with the sockets that it is about; a table that
- * fails is an incident instead. */
+/* What this system never shows. Each line is said once, though it may come and go with the sockets that it is about; a
+ * table that fails is an incident instead. */
 static void log_coverage(Daemon *d) {
     char **lines = NULL;
-    if (list_not_seen(&d->snapshot, &lines) == 0 && lines && !strv_equal(lines, d->not_seen)) {
-        log_write(JOURNAL_COVERAGE, &(LogFields){.lines = lines}, "a part of this system is not seen:");
-        strv_free(d->not_seen);
-        d->not_seen = TAKE_PTR(lines);
+    bool news = false;
+    int r = list_not_seen(&d->snapshot, &lines);
+    for (char **line = lines; r == 0 && line && *line; line++) {
+        if (strv_contains(d->not_seen, *line)) continue;
+        r = strv_append(&d->not_seen, *line);
+        news = true;
     }
+    if (news) log_write(JOURNAL_COVERAGE, &(LogFields){.lines = lines}, "a part of this system is not seen:");
     strv_free(lines);
 }
 
