@@ -224,6 +224,12 @@ def test_removal_keeps_configuration_and_state_for_the_next_installation(install
     assert rights(installed, *CONFIGURED) == GIVEN
 
 
+def test_installation_after_the_user_was_deleted_makes_all_anew(installed, packages):
+    installed.shell("dpkg --remove portwatch; userdel portwatch; groupdel portwatch 2>/dev/null || true")
+    installed.shell(f"dpkg --install {one(packages, 'portwatch')}")
+    assert rights(installed, *CONFIGURED) == GIVEN
+
+
 def test_purge_leaves_the_user_and_what_others_have_put_there(installed):
     installed.shell("install -d -o portwatch -g portwatch -m 0750 /var/lib/portwatch; touch /var/lib/portwatch/portwatch.db")
     installed.shell("dpkg --remove portwatch && dpkg --purge portwatch")
