@@ -62,7 +62,8 @@ DOORS = [
     ("the state directory", None, "StateDirectory=\nNoExecPaths=\nReadOnlyPaths=/var/lib/portwatch", STARTS),
     ("pipe2", None, "SystemCallFilter=~pipe2", MAIL),
     *((f"the system calls of {group}", None, f"SystemCallFilter=~{group}", STARTS)
-      for group in ("@file-system", "@io-event", "@network-io", "@process", "@signal", "@sync", "@timer")),
+      for group in ("@file-system", "@io-event", "@network-io", "@signal", "@sync", "@timer")),
+    ("the system calls of @process", None, "SystemCallFilter=~@process", MAIL),
     ("landlock_create_ruleset", None, "SystemCallFilter=~landlock_create_ruleset", WALLS),
     ("landlock_add_rule", None, "SystemCallFilter=~landlock_add_rule", WALLS),
     ("landlock_restrict_self", None, "SystemCallFilter=~landlock_restrict_self", WALLS),

@@ -241,10 +241,12 @@ class Guest(Root):
 
 
 def remove_cgroup(group):
-    """Empties take a moment to be empty."""
+    """Ends what is left in it, which is the guest's, and removes it once it is empty."""
     end = time.monotonic() + 10
     while group.exists() and time.monotonic() < end:
         for directory, _, _ in os.walk(group, topdown=False):
             with contextlib.suppress(OSError):
+                for pid in pathlib.Path(directory, "cgroup.procs").read_text().split():
+                    os.kill(int(pid), signal.SIGKILL)
                 os.rmdir(directory)
         time.sleep(0.05)

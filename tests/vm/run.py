@@ -84,9 +84,15 @@ class Part:
                 xml.SubElement(case, "failure", message=check["failure"].strip().splitlines()[0]).text = check["failure"]
 
 
+def unwind(*_):
+    """SIGTERM ends us in order, so that the guests go too; one is enough."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit("terminated")
+
+
 def run_part(name, arguments):
-    """In the part's own process. SIGTERM unwinds, so that the guest goes too."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    """In the part's own process."""
+    signal.signal(signal.SIGTERM, unwind)
     importlib.import_module(name).run(*map(pathlib.Path, arguments))
     print(json.dumps({"finished": True}), flush=True)
 
@@ -131,12 +137,13 @@ def main():
     arguments = parser.parse_args()
     if os.getuid() != 0:
         parser.error("must run as root")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    signal.signal(signal.SIGTERM, unwind)
+    BUILD.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     suites = xml.Element("testsuites")
     parts = []
     try:
-        with tempfile.TemporaryDirectory(prefix="portwatch-vm-") as work:
+        with tempfile.TemporaryDirectory(prefix="work-", dir=BUILD) as work:
             parts = run_parts(arguments.part or PARTS, pathlib.Path(work))
     except Exception:
         traceback.print_exc()

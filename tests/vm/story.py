@@ -4,7 +4,6 @@ services come, go, crash and move, the machine reboots, the package is upgraded,
 import json
 import re
 import sys
-import time
 
 import world
 from facts import Portwatch, everything_seen, journal_speaks, main_pid, service_runs, walls_stand
