@@ -6,7 +6,7 @@ usage() {
     cat <<'EOF'
 usage: sudo tests/run.sh [--quick] [--bench] [--fuzz SECONDS] [--only PATTERN] [--no-deps] [--jobs N]
 
-  --quick         one build (gcc), no sanitisers, no fuzzing, no slow tests
+  --quick         one build (gcc), no sanitisers, no fuzzing, no slow tests, no booted Debian
   --bench         the measurements of tests/bench at the end (never counted as tests)
   --fuzz SECONDS  how long each fuzz target runs (default 15)
   --only PATTERN  only tests whose name contains PATTERN
@@ -46,7 +46,8 @@ mkdir -p build/results
 packages='gcc g++ libc6-dev clang llvm libclang-rt-14-dev meson ninja-build pkg-config libsystemd-dev libcurl4-openssl-dev
     libinih-dev libsqlite3-dev libmnl-dev libjansson-dev libssl-dev libcmocka-dev scdoc ca-certificates
     python3 python3-pytest python3-pytest-xdist python3-aiosmtpd python3-jsonschema exim4-daemon-light openssl iproute2
-    net-tools procps util-linux mount mandoc shellcheck'
+    net-tools procps util-linux mount mandoc shellcheck
+    build-essential debhelper dpkg-dev fakeroot lintian rpm mmdebstrap eatmydata systemd systemd-container'
 
 install_dependencies() {
     local missing=() package
@@ -176,7 +177,27 @@ manual_pages() {
     return $result
 }
 
-shell_scripts() { shellcheck packaging/install.sh conf/keep.sh tests/run.sh .ci/run; }
+shell_scripts() {
+    shellcheck packaging/install.sh packaging/deb.sh packaging/debian/portwatch.p* conf/keep.sh tests/run.sh .ci/run
+}
+
+# The booted guests mostly wait, so they run beside what only computes; their lines come when they are done.
+vm=''
+vm_begin() {
+    wanted 'booted Debian' || return 0
+    rm -f build/results/vm.xml
+    $python tests/vm/run.py --junit build/results/vm.xml >build/results/vm.log 2>&1 &
+    vm=$!
+    trap '[ -z "$vm" ] || kill "$vm" && wait "$vm"' EXIT
+}
+
+vm_end() {
+    [ -n "$vm" ] || return 0
+    wait "$vm"
+    vm=''
+    sed 's/^/      /' build/results/vm.log
+    count 'booted Debian' build/results/vm.xml
+}
 
 # Leaks are looked for in the daemon, the command line and the unit tests; the notifier children end by _exit.
 export ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=1
@@ -195,19 +216,24 @@ if build gcc gcc --buildtype=debugoptimized -Dfault_points=true; then
     PORTWATCH_CHURN_TICKS=10000 unit gcc 2 # the acceptance figure; elsewhere fewer
     step 'manual pages' manual_pages
     marks='not slow'
-    [ $quick = yes ] || marks=''
+    if [ $quick = no ]; then
+        marks=''
+        # the release build, as it is installed
+        step packages packaging/deb.sh --output build/packages --no-deps && export PORTWATCH_PACKAGES=$PWD/build/packages
+    fi
     integration gcc 1 "$marks"
 fi
 if [ $quick = no ]; then
-    # as the installer builds it
-    build release gcc --buildtype=release -Db_lto=true -Dtests=false
+    vm_begin
     # without assertions, as a release is
     build clang clang -Doptimization=2 -Ddebug=true -Db_ndebug=true -Dfuzz=true && unit clang 2 && fuzzing
     if build asan gcc -Doptimization=1 -Ddebug=true -Db_sanitize=address,undefined -Dfault_points=true; then
         unit asan 5
+        vm_end
         integration asan 3 'not plain'
     fi
 fi
+vm_end
 if [ $bench = yes ]; then
     build release gcc --buildtype=release -Db_lto=true -Dtests=false && $python tests/bench/run.py --build build/release
 fi

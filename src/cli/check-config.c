@@ -19,21 +19,7 @@ static int check_plugins(const Cli *cli, const Rules *rules, char ***errors) {
     const ChannelOptions options = {.worker = cli->notify_program,
         .plugin_dir = cli->plugin_dir,
         .credentials = passed ? passed : PORTWATCH_CREDENTIALS};
-    for (size_t i = 0; i < rules->n_notifiers; i++) {
-        const NotifierRule *rule = &rules->notifiers[i];
-        _cleanup_(errors_free) char **found = NULL;
-        int r = notifier_check(&options, rule, &found);
-        if (r == -ENOMEM) return r;
-        if (r < 0) {
-            char line[512];
-            snprintf(line, sizeof line, "%s:%u: [notifier:%s] plugin: %s cannot be asked: %s", rule->place.file,
-                rule->place.line, rule->name, cli->notify_program, strerror(-r));
-            r = strv_append(errors, line);
-        }
-        for (char **error = found; error && *error && r >= 0; error++) r = strv_append(errors, *error);
-        if (r < 0) return r;
-    }
-    return 0;
+    return notifiers_check(&options, rules, errors);
 }
 
 static json_t *list_json(char *const *list) {

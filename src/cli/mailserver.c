@@ -91,7 +91,7 @@ int report_note_notifiers(const Cli *cli, const Rules *rules, char ***notes) {
         char line[600];
         snprintf(line, sizeof line,
             "No notifier is configured: changes are only logged. Add a section [notifier:NAME] with plugin = email or "
-            "plugin = webhook to %s and reload portwatchd.",
+            "plugin = webhook to %s, then: sudo systemctl reload portwatch && sudo portwatch test",
             cli->config);
         return strv_append(notes, line);
     }

@@ -152,9 +152,9 @@ const Cause *state_cause(const State *state, const Surface *surface, int64_t sta
  * -ENOMEM. */
 int state_set_cause(State *state, Cause *cause);
 
-/* The event that tells notifiers `names` (NULL-terminated) what is watched. */
-int engine_learned_event(
-    const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now, char *const *names, Event *ret);
+/* What notifiers `names` (NULL-terminated) are told first: what is watched, and each port that differs already. */
+int engine_welcome(const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now, char *const *names,
+    Decision *ret);
 
 /* Gives ids to the decision's events and new incidents. `random` fills a buffer with random bytes. 0 or -ENOMEM. */
 int decision_identify(Decision *decision, const State *state, void (*random)(void *buffer, size_t size));

@@ -193,24 +193,3 @@ int engine_resume(const State *state, const Now *now, const Surface *surface, co
     if (r < 0) decision_done(ret);
     return r;
 }
-
-int engine_learned_event(
-    const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now, char *const *names, Event *ret) {
-    Event e = {.type = EVENT_LEARNED, .time = now->realtime, .seen = now->realtime, .severity = SEVERITY_INFO};
-    e.notify = strv_copy(names);
-    int r = e.notify ? 0 : -ENOMEM;
-    for (size_t i = 0; i < state->baseline.n && r >= 0; i++) {
-        const Endpoint *endpoint = &state->baseline.items[i];
-        Surface surface = surface_of(rules, snapshot, endpoint);
-        bool clients = surface.port == 0 && surface.protocol != PROTOCOL_TCP;
-        bool listed = rules_find_in(rules, endpoint->namespace, endpoint->protocol, endpoint->port) != NULL;
-        if (clients || (!listed && rules_ignores(rules, endpoint))) continue;
-        r = endpoints_add(&e.after, endpoint);
-    }
-    if (r < 0) {
-        event_done(&e);
-        return r;
-    }
-    *ret = e;
-    return 0;
-}

@@ -10,7 +10,6 @@
 #include "daemon/daemon.h"
 #include "daemon/log.h"
 #include "notify/check.h"
-#include "notify/settings.h"
 #include "store/notifiers.h"
 
 #define LAST_GOOD "last-good.conf"
@@ -31,33 +30,15 @@ static void log_not_kept(int r) {
     if (r < 0) log_write(JOURNAL_TROUBLE, NULL, "cannot keep the configuration as the last good one: %s", strerror(-r));
 }
 
-/* No tick comes meanwhile, and the watchdog is not told that all is well, so the plugins share one deadline: what they
- * leave of it is far below WatchdogSec= whatever their number. */
-static int ask_plugins(const Daemon *d, const Rules *rules, char ***ret_errors) {
-    ChannelOptions options = daemon_channel_options(d);
-    int64_t end = monotonic() + CHECK_DEADLINE;
-    for (size_t i = 0; i < rules->n_notifiers; i++) {
-        char **errors = NULL;
-        options.deadline = end - monotonic();
-        int r = 0;
-        if (options.deadline > USEC_PER_SEC) /* one that works needs a fiftieth of that */
-            r = notifier_check(&options, &rules->notifiers[i], &errors);
-        else
-            r = settings_trouble(
-                &rules->notifiers[i], "could not be asked: those before it took all the time", &errors);
-        for (char **e = errors; e && *e && r >= 0; e++) r = strv_append(ret_errors, *e);
-        strv_free(errors);
-        if (r < 0) return r;
-    }
-    return 0;
-}
-
 /* Files -> rules, plugins asked too. 0, CONFIG_ERRORS with *ret_errors, -ENOMEM. */
 static int understand(Daemon *d, const ConfigFiles *files, Rules **ret, char ***ret_errors) {
     _cleanup_(rules_freep) Rules *rules = NULL;
     int r = config_parse(files, d->host.name, &rules, ret_errors);
     if (r != CONFIG_OK) return r;
-    r = ask_plugins(d, rules, ret_errors);
+    /* No tick comes meanwhile, and the watchdog is not told that all is well: what the plugins may take together is far
+     * below WatchdogSec=. */
+    const ChannelOptions options = daemon_channel_options(d);
+    r = notifiers_check(&options, rules, ret_errors);
     if (r < 0) return r;
     if (*ret_errors) return CONFIG_ERRORS;
     *ret = TAKE_PTR(rules);
@@ -130,13 +111,14 @@ static int set_trouble(Daemon *d, const char *what, char *const *errors) {
     return asprintf(&d->configuration_trouble, "%s: %s%s", what, errors[0], more) < 0 ? -ENOMEM : 0;
 }
 
-/* 0, or EXIT_CONFIG with *ret_trouble saying why there is none. */
+/* The plugins are not asked: they took it once, and one that fails now, for want of a secret's file or of the plugin,
+ * fails its notifier and not the watch. 0, or EXIT_CONFIG with *ret_trouble saying why there is none. */
 static int load_last_good(Daemon *d, char *const *errors, char **ret_trouble) {
     ConfigFiles files = {0};
     Rules *rules = NULL;
     char **old_errors = NULL;
     int r = read_last_good(d, &files);
-    if (r == 0) r = understand(d, &files, &rules, &old_errors);
+    if (r == 0) r = config_parse(&files, d->host.name, &rules, &old_errors);
     if (r == 0) {
         log_write(JOURNAL_LAST_GOOD, &(LogFields){.lines = errors},
             "the configuration is not valid: running the last good one instead");

@@ -171,6 +171,7 @@ static void finish(Daemon *d) {
     store_close(d->store);
     rules_free(d->rules);
     config_files_done(&d->files);
+    strv_free(d->not_seen);
     strv_free(d->unlearned);
     free(d->configuration_trouble);
     free(d->opening_reason);

@@ -74,6 +74,7 @@ struct Daemon {
     int64_t first_look; /* boottime */
     Causes *causes;
     json_t *coverage;  /* of it; NULL: not made yet */
+    char **not_seen;   /* said so in the log */
     char *coverage_stored;
     bool coverage_unstored; /* it could not be */
     Notifier **notifiers;
@@ -90,7 +91,6 @@ struct Daemon {
     int64_t requests_after; /* requests up to this id are under way */
     TestRun *tests;
     bool stopping;
-    int exit_code;
 };
 
 /* daemon.c */

@@ -199,10 +199,9 @@ int daemon_notice(Daemon *d, Severity severity, const char *subject, const char 
 
 int daemon_tell_learned(Daemon *d) {
     Now now = daemon_now();
-    Event event = {0};
-    int r = engine_learned_event(d->rules, &d->state, &d->snapshot, &now, d->unlearned, &event);
-    if (r == 0) r = commit_event(d, &event);
-    event_done(&event);
+    Decision decision;
+    int r = engine_welcome(d->rules, &d->state, &d->snapshot, &now, d->unlearned, &decision);
+    if (r == 0) r = daemon_commit(d, &decision, NULL);
     if (r == 0) {
         strv_free(d->unlearned);
         d->unlearned = NULL;

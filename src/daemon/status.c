@@ -6,6 +6,8 @@
 #include "daemon/log.h"
 
 #define INCIDENTS_MAX 3
+/* systemd ignores the whole of a notification of more than 4096 bytes, READY=1 too. */
+#define SENTENCE_MAX 1024u
 
 static size_t count_ports(const Endpoints *endpoints) {
     size_t n = 0;
@@ -25,20 +27,28 @@ static void print_incidents(FILE *out, const State *state) {
     fprintf(out, "%zu open incident%s", state->n_incidents, state->n_incidents == 1 ? "" : "s");
     for (size_t i = 0; i < state->n_incidents && i < INCIDENTS_MAX; i++) {
         const Incident *incident = &state->incidents[i];
-        char surface[SURFACE_TEXT_MAX] = "blind";
-        if (incident->aspect == ASPECT_SURFACE) surface_format(&incident->surface, surface);
-        fprintf(out, "%s%s %s", i == 0 ? " (" : ", ", incident->token, surface);
+        char surface[SURFACE_TEXT_MAX];
+        fprintf(out, "%s%s %s", i == 0 ? " (" : ", ", incident->token, surface_format(&incident->surface, surface));
     }
     fputs(state->n_incidents > INCIDENTS_MAX ? ", ...)" : ")", out);
 }
 
+static const Incident *find_blind(const State *state) {
+    for (size_t i = 0; i < state->n_incidents; i++)
+        if (state->incidents[i].aspect == ASPECT_SELF) return &state->incidents[i];
+    return NULL;
+}
+
 static void print_status(FILE *out, const Daemon *d) {
+    const Incident *blind = find_blind(&d->state);
     size_t ports = count_ports(&d->state.baseline);
     if (d->store_failing) {
         fputs("The database cannot be written: what there is to tell waits in memory", out);
         return;
     }
-    if (!d->state.learned)
+    if (blind)
+        fprintf(out, "Blind, nothing is decided: the socket tables cannot be read (%s)", blind->token);
+    else if (!d->state.learned)
         fputs("Learning what listens; nothing is told yet", out);
     else {
         fprintf(out, "Watching %zu port%s, ", ports, ports == 1 ? "" : "s");
@@ -62,6 +72,7 @@ static void notify(const Daemon *d, const char *before) {
             text = NULL;
         }
     }
+    if (text && size > SENTENCE_MAX) text[SENTENCE_MAX] = '\0';
     /* A line break would begin another assignment. */
     if (text) log_defuse(text);
     sd_notifyf(0, "%sSTATUS=%s", before, text ? text : "");

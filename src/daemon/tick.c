@@ -39,28 +39,48 @@ static bool coverage_changed(const Snapshot *a, const Snapshot *b) {
     return !a->owner_trouble != !b->owner_trouble;
 }
 
-/* What this system never shows: said once, and again where it changes. A table that fails is an incident. */
-static void log_coverage(const Snapshot *before, const Snapshot *now) {
-    bool changed = !before->owner_trouble != !now->owner_trouble, all = !now->owner_trouble;
-    for (Table t = 0; t < TABLE_MAX; t++) {
-        changed = changed || (before->tables[t] == TABLE_ABSENT) != (now->tables[t] == TABLE_ABSENT);
-        all = all && now->tables[t] != TABLE_ABSENT;
-    }
-    if (!changed) return;
-    char **lines = NULL;
+static int list_not_seen(const Snapshot *snapshot, char ***lines) {
     int r = 0;
     for (Table t = 0; t < TABLE_MAX && r == 0; t++) {
-        if (now->tables[t] != TABLE_ABSENT) continue;
-        _cleanup_free_ char *line = text_printf("%s: %s", table_name(t), now->trouble[t] ? now->trouble[t] : "absent");
-        r = line ? strv_append(&lines, line) : -ENOMEM;
+        if (snapshot->tables[t] != TABLE_ABSENT) continue;
+        _cleanup_free_ char *line =
+            text_printf("%s: %s", table_name(t), snapshot->trouble[t] ? snapshot->trouble[t] : "absent");
+        r = line ? strv_append(lines, line) : -ENOMEM;
     }
-    if (r == 0 && now->owner_trouble) {
-        _cleanup_free_ char *line = text_printf("some owners: %s", now->owner_trouble);
-        r = line ? strv_append(&lines, line) : -ENOMEM;
+    if (r == 0 && snapshot->owner_trouble) {
+        _cleanup_free_ char *line = text_printf("some owners: %s", snapshot->owner_trouble);
+        r = line ? strv_append(lines, line) : -ENOMEM;
     }
-    log_write(JOURNAL_COVERAGE, &(LogFields){.lines = lines, .level = all ? LOG_NOTICE : 0}, "%s",
-        all ? "all tables and owners are seen" : "a part of this system is not seen:");
+    return r;
+}
+
+/* What this system never shows. Each line is said once, though it may come and go with the sockets that it is about; a
+ * table that fails is an incident instead. */
+static void log_coverage(Daemon *d) {
+    char **lines = NULL;
+    bool news = false;
+    int r = list_not_seen(&d->snapshot, &lines);
+    for (char **line = lines; r == 0 && line && *line; line++) {
+        if (strv_contains(d->not_seen, *line)) continue;
+        r = strv_append(&d->not_seen, *line);
+        news = true;
+    }
+    if (news) log_write(JOURNAL_COVERAGE, &(LogFields){.lines = lines}, "a part of this system is not seen:");
     strv_free(lines);
+}
+
+/* A snapshot that could not be taken: one in which nothing can be read. 0 or -ENOMEM. */
+static int blind_snapshot(const Snapshot *before, int error, Snapshot *ret) {
+    Snapshot snapshot = {.ephemeral_first = before->ephemeral_first, .ephemeral_last = before->ephemeral_last};
+    for (Table t = 0; t < TABLE_MAX; t++) {
+        snapshot.tables[t] = TABLE_INCOMPLETE;
+        snapshot.trouble[t] = strdup(strerror(-error));
+        if (snapshot.trouble[t]) continue;
+        snapshot_done(&snapshot);
+        return -ENOMEM;
+    }
+    *ret = snapshot;
+    return 0;
 }
 
 void daemon_log_ballast(const Daemon *d, int result) {
@@ -94,6 +114,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
     Daemon *d = userdata;
     Snapshot snapshot = {0};
     int r = sockets_take(d->sockets, &snapshot);
+    if (r < 0 && r != -ENOMEM) r = blind_snapshot(&d->snapshot, r, &snapshot);
     if (r < 0) {
         /* Nothing can be decided without a snapshot; the next tick may have the memory. */
         log_write(JOURNAL_TROUBLE, NULL, "cannot take a snapshot: %s", strerror(-r));
@@ -114,10 +135,10 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         r = daemon_set_coverage(d);
         if (r != 0) daemon_store_failed(d, r);
     }
-    log_coverage(&d->snapshot, &snapshot);
     snapshot_done(&d->previous);
     d->previous = d->snapshot;
     d->snapshot = snapshot;
+    log_coverage(d);
 
     Decision decision;
     r = engine_step(d->rules, &d->state, &d->snapshot, &now, &decision);

@@ -1,6 +1,10 @@
 #include "notify/check.h"
 
 #include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "notify/settings.h"
 
 typedef struct Check {
     sd_event *event;
@@ -35,4 +39,34 @@ int notifier_check(const ChannelOptions *options, const NotifierRule *rule, char
     }
     *ret_errors = check.errors;
     return 0;
+}
+
+static int64_t now_boottime(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_BOOTTIME, &ts);
+    return (int64_t)ts.tv_sec * USEC_PER_SEC + ts.tv_nsec / 1000;
+}
+
+static int check_within(const ChannelOptions *options, const NotifierRule *rule, int64_t left, char ***errors) {
+    if (left <= USEC_PER_SEC) /* one that works needs a fiftieth of that */
+        return settings_trouble(rule, "could not be asked: those before it took all the time", errors);
+    ChannelOptions own = *options;
+    own.deadline = left;
+    char **found = NULL;
+    int r = notifier_check(&own, rule, &found);
+    if (r < 0 && r != -ENOMEM) {
+        _cleanup_free_ char *reason = text_printf("could not be asked: %s", strerror(-r));
+        return reason ? settings_trouble(rule, reason, errors) : -ENOMEM;
+    }
+    for (char **e = found; r >= 0 && e && *e; e++) r = strv_append(errors, *e);
+    strv_free(found);
+    return r;
+}
+
+int notifiers_check(const ChannelOptions *options, const Rules *rules, char ***errors) {
+    int64_t end = now_boottime() + CHECK_DEADLINE;
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < rules->n_notifiers; i++)
+        r = check_within(options, &rules->notifiers[i], end - now_boottime(), errors);
+    return r < 0 ? r : 0;
 }

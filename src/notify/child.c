@@ -6,6 +6,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -67,6 +68,8 @@ int child_start(const char *worker, const char *plugin_dir, const char *plugin, 
         arguments[2] = plugin_dir;
         arguments[3] = plugin;
     }
+    /* What a unit gave us stays ours, but is not handed on by execve(2): not for a moment does the child hold it. */
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     pid_t pid = 0;
     int r = spawn(worker, (char *const *)arguments, high, out, &pid);
     if (r < 0) return r;

@@ -27,7 +27,9 @@ mkdir -p /run/systemd && mount -t tmpfs tmpfs /run/systemd
 ip link set lo up 2>/dev/null || true
 # What an installation on this machine may have left.
 if dpkg --status portwatch >/dev/null 2>&1; then dpkg --purge portwatch portwatch-dev; fi >&2
-userdel portwatch 2>/dev/null || groupdel portwatch 2>/dev/null || true
+userdel --force portwatch 2>/dev/null || true
+groupdel portwatch 2>/dev/null || true
+if getent passwd portwatch || getent group portwatch; then exit 1; fi
 rm -rf /usr/*/portwatch* /usr/lib/*/portwatch* /usr/lib/*/*/portwatch* /usr/share/*/*/portwatch* /etc/portwatch* \
     /etc/systemd/system/*/portwatch* /var/lib/portwatch
 # Debian's switch against indexing all manual pages after each package.

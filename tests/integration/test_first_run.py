@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 
-from harness import ROOT, config_text, wait_until
+from harness import ROOT, config_text, hook_section, kinds, posted_events, wait_until
 
 
 def shipped():
@@ -34,6 +34,32 @@ def test_status_without_a_notifier_says_so(watch):
     running = watch(config_text())
     result = wait_until(lambda: (lambda r: r if r.returncode == 0 else None)(running.cli("status")), 10)
     assert re.search(r"(?i)no notifier", result.stdout), result.stdout
+
+
+def test_the_first_notifier_may_come_later_and_learns_what_was_learned_before(watch, listeners, hook):
+    """As a package does it: it watches at once with the file as shipped; status says what to do, and that works."""
+    listeners.start("tcp@0.0.0.0@80", name="web")
+    text = re.sub(r"(?m)^#\[portwatch\]$", "[portwatch]\ninterval = 200ms\nsettle = 1s\nboot_grace = 0s", shipped(), count=1)
+    running = watch(text)
+    running.wait_log(r"(?i)learned")
+    status = running.cli("status")
+    assert status.returncode == 0, status.stdout + status.stderr
+    told = " ".join(status.stdout.split())
+    for step in ("No notifier is configured", "[notifier:NAME]", str(running.config), "sudo systemctl reload portwatch",
+                 "sudo portwatch test"):
+        assert step in told, step
+
+    listeners.start("tcp@0.0.0.0@8080", name="other")
+    running.wait_log(r"8080/tcp.*other")
+    running.reloaded(text + hook_section(hook), r"(?i)reload|configuration")
+    first = wait_until(lambda: posted_events(hook), 15)[0]
+    assert first["type"] == "portwatch.baseline.learned"
+    ports = [endpoint["port"] for endpoint in first["data"]["after"]]
+    assert 80 in ports and 8080 not in ports, first
+    # what opened before there was anybody to tell it to is not left to a reminder of tomorrow
+    wait_until(lambda: ("reminder", "tcp/8080") in kinds(posted_events(hook)), 10)
+    assert running.cli("test").returncode == 0
+    assert "No notifier" not in running.cli("status").stdout
 
 
 def test_status_without_a_daemon_exits_2(watch):

@@ -1,6 +1,7 @@
 """The Debian packages: what is in them, and what installing, upgrading, removing and purging them does to a copy of this
 machine. What a booted system makes of them is tests/vm's to see."""
 
+import gzip
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ import pytest
 from harness import ROOT
 from overlay import machine, packages  # noqa: F401 (fixtures)
 
+# Slow where the packages have to be built first; the same on every build.
+pytestmark = [pytest.mark.slow, pytest.mark.plain]
 UNIT = "/lib/systemd/system/portwatch.service"
 FILES = f"""
     /etc/portwatch.conf {UNIT} /usr/bin/portwatch /usr/sbin/portwatchd /usr/libexec/portwatch/portwatch-notify
@@ -68,17 +71,6 @@ def changed(package, target, version, edit=None):
 # ---- what is in them
 
 
-def test_version_is_the_same_everywhere():
-    version = re.search(r"version: '([0-9.]+)'", (ROOT / "meson.build").read_text())[1]
-    said = {
-        "NEWS.md": re.search(r"(?m)^## (\S+)", (ROOT / "NEWS.md").read_text())[1],
-        "debian/changelog": re.match(r"portwatch \(([^-)]+)-\d+\)", (ROOT / "packaging/debian/changelog").read_text())[1],
-        "portwatch.spec": re.search(r"(?m)^Version:\s*(\S+)", (ROOT / "packaging/rpm/portwatch.spec").read_text())[1],
-        "PKGBUILD": re.search(r"(?m)^pkgver=(\S+)", (ROOT / "packaging/arch/PKGBUILD").read_text())[1],
-    }
-    assert said == dict.fromkeys(said, version)
-
-
 def test_package_has_its_files_and_nothing_else(packages):
     for name, expected in ("portwatch", FILES), ("portwatch-dev", FILES_DEV):
         rows = listing(one(packages, name))
@@ -89,6 +81,18 @@ def test_package_has_its_files_and_nothing_else(packages):
         assert unusual == ({} if name == "portwatch-dev" else {
             "/etc/portwatch.conf": "-rw-r-----", "/etc/portwatch.conf.d/": "drwxr-x---",
             "/etc/portwatch/credentials/": "drwxr-x---"})
+
+
+def test_programs_and_manual_pages_say_the_version(packages, tmp_path):
+    version = field(one(packages, "portwatch"), "Version").rsplit("-", 1)[0]
+    for name in "portwatch", "portwatch-dev":
+        output("dpkg-deb", "--extract", one(packages, name), tmp_path)
+    for program in "usr/bin/portwatch", "usr/sbin/portwatchd":
+        assert output(tmp_path / program, "--version").split()[-1] == version
+    pages = sorted(tmp_path.glob("usr/share/man/man*/*.gz"))
+    assert len(pages) == 4
+    for page in pages:
+        assert f'"portwatch {version}"' in gzip.decompress(page.read_bytes()).decode(), page
 
 
 def test_package_depends_on_what_it_links_and_no_more(packages):
@@ -205,14 +209,24 @@ def test_rights_stated_by_dpkg_statoverride_stand(machine, packages):
     machine.shell("""
         dpkg-statoverride --add root adm 0640 /etc/portwatch.conf
         dpkg-statoverride --add root root 0700 /etc/portwatch/credentials""")
+    stated = ["640 root:adm", "750 root:portwatch", "700 root:root"]
     machine.shell(f"dpkg --install {one(packages, 'portwatch')}")
-    assert rights(machine, *CONFIGURED) == ["640 root:adm", "750 root:portwatch", "700 root:root"]
+    assert rights(machine, *CONFIGURED) == stated
+    # Also the second time, when the group is there from the beginning.
+    machine.shell(f"dpkg --purge portwatch; dpkg --install {one(packages, 'portwatch')}")
+    assert rights(machine, *CONFIGURED) == stated
 
 
 def test_removal_keeps_configuration_and_state_for_the_next_installation(installed, packages):
     installed.shell("install -d -o portwatch -g portwatch -m 0750 /var/lib/portwatch; touch /var/lib/portwatch/portwatch.db")
     installed.shell("dpkg --remove portwatch; [ -e /var/lib/portwatch/portwatch.db ] && [ ! -e /usr/sbin/portwatchd ]")
     assert rights(installed, "/etc/portwatch.conf") == GIVEN[:1]
+    installed.shell(f"dpkg --install {one(packages, 'portwatch')}")
+    assert rights(installed, *CONFIGURED) == GIVEN
+
+
+def test_installation_after_the_user_was_deleted_makes_all_anew(installed, packages):
+    installed.shell("dpkg --remove portwatch; userdel portwatch; groupdel portwatch 2>/dev/null || true")
     installed.shell(f"dpkg --install {one(packages, 'portwatch')}")
     assert rights(installed, *CONFIGURED) == GIVEN
 

@@ -35,8 +35,9 @@ def test_status_exits_1_while_the_file_is_bad(watch, hook):
     learned_everywhere(hook)
     wait_until(lambda: running.cli("status").returncode == 0, 5, running.cli("status").stdout)
     running.reloaded(BAD, r"portwatch\.conf:3: ")
-    result = running.cli("status")
-    assert result.returncode == 1 and "portwatch.conf:3" in result.stdout, result.stdout
+    # the log says it before the state is in the database
+    result = wait_until(lambda: (r := running.cli("status")).returncode == 1 and r, 5)
+    assert "portwatch.conf:3" in result.stdout, result.stdout
     running.reloaded(config_text({}, hook_section(hook)), r"(?i)reload|configuration")
     wait_until(lambda: running.cli("status").returncode == 0, 5, running.cli("status").stdout)
 
@@ -112,6 +113,25 @@ def test_a_start_with_a_bad_file_runs_the_last_good_configuration_and_tells_so(w
     listeners.start("tcp@0.0.0.0@8080", name="web")
     wait_until(lambda: kinds(posted_events(hook)) == [("opened", "tcp/8080")], 15)
     assert posted_events(hook)[-1]["data"]["name"] == "the last good one"
+
+
+def test_a_start_without_the_secret_of_a_notifier_goes_on_watching(watch, listeners, hook):
+    running = watch(config_text(), started=False)
+    secret = running.directory / "secret"
+    secret.write_text(hook.secret)
+    running.configure(config_text({}, hook_section(hook, secret_file=secret)))
+    running.start()
+    learned_everywhere(hook)
+    running.stop()
+    secret.unlink()
+    running.start()
+    assert running.cli("status").returncode == 1
+    listeners.start("tcp@0.0.0.0@8080", name="web")
+    running.wait_log(r"8080/tcp opened", 15)
+    assert kinds(posted_events(hook)) == []
+    secret.write_text(hook.secret)
+    running.reload()
+    wait_until(lambda: kinds(posted_events(hook)) == [("opened", "tcp/8080")], 15, running.tail)
 
 
 def test_the_last_good_configuration_is_for_the_daemon_alone(watch, hook):

@@ -1,9 +1,13 @@
 """What systemd is told: readiness, reloads, one sentence of status, and a watchdog that only a working loop pets."""
 
+import platform
 import re
+import sys
 import time
 
-from harness import config_text, hook_section, wait_until
+import pytest
+
+from harness import config_text, hook_section, kinds, posted_events, wait_until
 
 BAD = "[portwatch]\nsettel = 1s\n"
 HANGS = "[notifier:{}]\nplugin = hang-configure\n\n"
@@ -69,5 +73,54 @@ def test_only_the_main_loop_pets_the_watchdog(watch):
     assert "WATCHDOG=1" not in text, text
     assert re.search(r"\[notifier:one\] .*did not answer", running.log()), running.tail()
     assert re.search(r"\[notifier:three\] could not be asked", running.log()), running.tail()
+    # What check-config lets through in its own good time the daemon would refuse.
+    assert re.search(r"\[notifier:three\] could not be asked", running.cli("check-config").stderr)
     mark = len(running.notified)
     wait_until(lambda: "WATCHDOG=1" in after(running, mark), 30, "it pets again")
+
+
+def test_a_long_fault_does_not_cost_the_readiness(watch):
+    """systemd ignores the whole of a notification of more than 4096 bytes, READY=1 too."""
+    running = watch(None, started=False)
+    deep = running.directory
+    while len(str(deep)) < 3700:
+        deep = deep / ("d" * 200)
+        deep.mkdir()
+    running.config = deep / "portwatch.conf"
+    running.configure(config_text())
+    running.start()
+    said = reload_and_wait(running, BAD * 3)
+    assert "not taken at the last reload" in said and max(map(len, statuses(running))) <= 1024, said
+
+
+# Runs a command for which socket(AF_NETLINK) answers EAFNOSUPPORT, as under RestrictAddressFamilies= without it.
+NO_NETLINK = """
+import ctypes, os, struct, sys
+load, equal, leave = 0x20, 0x15, 0x06
+code = [(load, 0, 0, 0), (equal, 0, 3, int(sys.argv[1])), (load, 0, 0, 16), (equal, 0, 1, 16), (leave, 0, 0, 0x50000 | 97),
+        (leave, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in code))
+program = ctypes.create_string_buffer(struct.pack("@HP", 6, ctypes.addressof(code)))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+SOCKET_CALL = {"x86_64": 41, "aarch64": 198}
+
+
+def test_a_unit_without_netlink_is_an_incident_and_no_flood_of_the_log(watch, listeners, hook):
+    number = SOCKET_CALL.get(platform.machine())
+    if number is None:
+        pytest.skip("the number of socket(2) here is not known to this test")
+    listeners.start("tcp@0.0.0.0@80", name="web")
+    running = watch(config_text({}, hook_section(hook)), wrapper=[sys.executable, "-c", NO_NETLINK, str(number)])
+    wait_until(lambda: any(e["data"].get("change") == "blind" for e in posted_events(hook)), 30, running.tail)
+    event, = [e for e in posted_events(hook) if e["data"].get("change") == "blind"]
+    assert "Address family not supported" in event["data"]["summary"], event
+    assert re.match(r"Blind, .*\([A-Z2-9]{4}\)", statuses(running)[-1]), statuses(running)
+    assert running.cli("status").returncode == 2
+    before = running.log()
+    time.sleep(2)  # ten looks
+    assert running.log().count("\n") - before.count("\n") <= 2, running.tail()
+    assert kinds(posted_events(hook)) == [("opened", "blind")]

@@ -96,7 +96,7 @@ static void test_stated(void **state) {
     sim_done(&sim);
 }
 
-static void test_learned_event(void **state) {
+static void test_welcome(void **state) {
     Sim sim;
     static const char text[] =
         "tcp 0.0.0.0:80 @a; tcp 127.0.0.1:81 @rpc; udp 0.0.0.0:40000 @chrome; tcp 0.0.0.0:82 @rpc;"
@@ -107,8 +107,10 @@ static void test_learned_event(void **state) {
     Snapshot snapshot;
     snapshot_parse(text, &snapshot);
     char *names[] = {(char *)"admin", NULL};
-    Event e;
-    assert_int_equal(engine_learned_event(sim.rules, &sim.state, &snapshot, &sim.now, names, &e), 0);
+    Decision d;
+    assert_int_equal(engine_welcome(sim.rules, &sim.state, &snapshot, &sim.now, names, &d), 0);
+    assert_int_equal(d.n_events, 1);
+    const Event e = d.events[0];
     assert_int_equal(e.type, EVENT_LEARNED);
     assert_false(e.has_incident);
     assert_int_equal(strv_length(e.notify), 1);
@@ -117,7 +119,32 @@ static void test_learned_event(void **state) {
     static const uint16_t ports[] = {80, 82, 40000, 51820};
     assert_int_equal(e.after.n, ELEMENTSOF(ports));
     for (size_t i = 0; i < ELEMENTSOF(ports); i++) assert_int_equal(e.after.items[i].port, ports[i]);
-    event_done(&e);
+    decision_done(&d);
+    snapshot_done(&snapshot);
+    sim_done(&sim);
+}
+
+/* What differs already is told to a notifier that comes later, if it is told of that port at all. */
+static void test_welcome_says_what_is_open(void **state) {
+    Sim sim;
+    sim_init(&sim, "tcp 0.0.0.0:80 @a");
+    static const char text[] = "tcp 0.0.0.0:80 @a; tcp 0.0.0.0:81 @b; tcp 0.0.0.0:82 @b";
+    sim_section(&sim, "82/tcp")->notify = strv_copy((char *[]){(char *)"other", NULL});
+    sim_run(&sim, 10, text);
+    sim_told(&sim, "opened 81/tcp opened warning\nopened 82/tcp opened warning\n");
+    Snapshot snapshot;
+    snapshot_parse(text, &snapshot);
+    char *names[] = {(char *)"admin", NULL};
+    Decision d;
+    assert_int_equal(engine_welcome(sim.rules, &sim.state, &snapshot, &sim.now, names, &d), 0);
+    assert_int_equal(d.n_events, 2);
+    assert_int_equal(d.events[1].type, EVENT_REMINDER);
+    assert_int_equal(d.events[1].surface.port, 81);
+    assert_string_equal(d.events[1].incident.token, sim.state.incidents[0].token);
+    assert_int_equal(d.events[1].after.n, 1);
+    /* The incident's own reminders keep their time. */
+    assert_int_equal(d.events[1].incident.next_reminder, sim.state.incidents[0].next_reminder);
+    decision_done(&d);
     snapshot_done(&snapshot);
     sim_done(&sim);
 }
@@ -131,7 +158,8 @@ int main(void) {
         cmocka_unit_test(test_failed_commit),
         cmocka_unit_test(test_no_grace),
         cmocka_unit_test(test_stated),
-        cmocka_unit_test(test_learned_event),
+        cmocka_unit_test(test_welcome),
+        cmocka_unit_test(test_welcome_says_what_is_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

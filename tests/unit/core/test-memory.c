@@ -107,11 +107,12 @@ static int do_people(World *w) {
 }
 
 static int do_copies(World *w) {
-    Event e, copy;
+    Event copy;
+    Decision welcome;
     char *names[] = {(char *)"admin", NULL};
-    int r = engine_learned_event(w->sim->rules, &w->sim->state, &w->snapshot, &w->sim->now, names, &e);
+    int r = engine_welcome(w->sim->rules, &w->sim->state, &w->snapshot, &w->sim->now, names, &welcome);
     if (r < 0) return r;
-    event_done(&e);
+    decision_done(&welcome);
     r = event_copy(&w->sim->last, &copy);
     if (r >= 0) event_done(&copy);
     return r;
