@@ -198,7 +198,8 @@ static Entry entry_kind(Reader *reader) {
 static void end_read(Reader *reader, JournalFacts *journal) {
     const CauseQuestion *q = reader->question;
     EndFacts *end = &journal->end;
-    bool limit = false, again = false, restart = false;
+    char starved[INVOCATION_MAX] = "";
+    bool limit = false, again = false, asked = false, restart = false;
     while (step_back(reader)) {
         Entry entry = entry_kind(reader);
         char invocation[INVOCATION_MAX], job[WORD_MAX];
@@ -209,11 +210,12 @@ static void end_read(Reader *reader, JournalFacts *journal) {
             limit = true;
             end->result[0] = '\0'; /* that failure was only the refusal; the real one is older */
         }
-        if (entry == ENTRY_MEMORY) journal->oom = true;
+        if (entry == ENTRY_MEMORY) memcpy(starved, invocation, sizeof(starved));
         if (!end->result[0]) {
             if (entry == ENTRY_STARTING) again = true;
             if (entry == ENTRY_STOPPED) {
                 word_read(reader, "JOB_TYPE", job);
+                asked = strcmp(job, "stop") == 0; /* sockets stop without having been stopping */
                 restart = strcmp(job, "restart") == 0 || strcmp(job, "try-restart") == 0;
             }
             if (entry != ENTRY_FAILURE && entry != ENTRY_SUCCESS) continue;
@@ -224,6 +226,7 @@ static void end_read(Reader *reader, JournalFacts *journal) {
                 strcpy(end->result, "success");
             end->at = entry_time(reader);
             end->again = again;
+            end->asked = asked;
             end->restart = restart;
             memcpy(end->invocation, invocation, sizeof(invocation));
             continue;
@@ -234,6 +237,7 @@ static void end_read(Reader *reader, JournalFacts *journal) {
         if (entry == ENTRY_STOPPING) end->asked = true;
     }
     journal->limit = limit;
+    journal->oom = starved[0] && strcmp(starved, end->invocation) == 0;
 }
 
 /* "Out of memory: Killed process 812 (myapp) ...", also of a cgroup's limit. */
@@ -355,6 +359,14 @@ static int read_all(Facts *facts, Reader *reader) {
     return 0;
 }
 
+/* Of the newest entry: a container's /proc may tell another boot id than its journal has. */
+static int newest_boot(sd_journal *journal, sd_id128_t *ret) {
+    uint64_t ignored;
+    int r = sd_journal_seek_tail(journal);
+    if (r >= 0) r = sd_journal_previous(journal);
+    return r > 0 ? sd_journal_get_monotonic_usec(journal, &ignored, ret) : r;
+}
+
 int cause_journal(Facts *facts, uint64_t deadline) {
     if (!facts->question.unit[0]) return 0;
     const char *trouble = trouble_of_files();
@@ -362,7 +374,7 @@ int cause_journal(Facts *facts, uint64_t deadline) {
     Reader reader = {.question = &facts->question, .deadline = deadline};
     /* all files: what runs as a person's uid logs into that person's, a system service too */
     int r = sd_journal_open(&reader.journal, SD_JOURNAL_LOCAL_ONLY);
-    if (r >= 0) r = sd_id128_get_boot(&reader.boot);
+    if (r >= 0) r = newest_boot(reader.journal, &reader.boot);
     if (r >= 0) r = sd_journal_set_data_threshold(reader.journal, FIELD_MAX);
     if (r >= 0) r = read_all(facts, &reader);
     sd_journal_close(reader.journal);

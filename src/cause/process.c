@@ -53,7 +53,7 @@ CauseProcess cause_process_find(const CauseQuestion *q, int *ret_pidfd) {
     char path[40], bytes[1024];
     uint64_t ticks;
     *ret_pidfd = -1;
-    if (q->pid <= 0) return PROCESS_UNKNOWN;
+    if (q->pid <= 1) return PROCESS_UNKNOWN; /* PID 1 holds sockets for others and tells nothing by being there */
     /* before the look at /proc: if the number changes hands in between, the look shows the other */
     _cleanup_close_ int pidfd = pidfd_open(q->pid, 0);
     if (pidfd < 0) return errno == ESRCH ? PROCESS_GONE : PROCESS_UNKNOWN;

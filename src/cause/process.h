@@ -6,8 +6,8 @@
 #include "cause/question.h"
 
 /* Looks for question->pid that started at question->started. Does not block; is done where /proc shows other users'
- * processes, which the child does not see. PROCESS_ALIVE: *ret_pidfd becomes readable when it ends, and is the
- * caller's; else it is -1. */
+ * processes, which the child does not see. Never told of PID 1. PROCESS_ALIVE: *ret_pidfd becomes readable when it
+ * ends, and is the caller's; else it is -1. */
 CauseProcess cause_process_find(const CauseQuestion *question, int *ret_pidfd);
 
 /* When the process of /proc/PID/stat's bytes started, in clock ticks since boot; false: not of that form. Pure. */

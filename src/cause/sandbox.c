@@ -79,7 +79,6 @@ static int landlock_raise(void) {
         "/var/log/journal",
         "/run/log/journal",
         "/etc/machine-id",
-        "/proc/sys/kernel/random",
         /* libsystemd loads what unpacks an entry; and how to tell the time */
         "/usr",
         "/lib",
