@@ -9,11 +9,23 @@ static const char *unit_of(const Owner *owner) {
     return owner->unit_shown ? owner->unit_shown : owner->unit;
 }
 
+/* The user of "user-1000.slice", whoever the process runs as by now. */
+static bool user_of_slice(const char *slice, uid_t *ret) {
+    char text[32];
+    unsigned user;
+    if (!slice || sscanf(slice, "user-%u.slice", &user) != 1) return false;
+    snprintf(text, sizeof text, "user-%u.slice", user);
+    if (strcmp(text, slice) != 0 || user == USER_NONE) return false;
+    *ret = user;
+    return true;
+}
+
 bool cause_question_about(const Owner *owner, CauseQuestion *ret) {
     const char *unit = unit_of(owner);
     *ret = (CauseQuestion){.user = USER_NONE, .pid = owner->pid, .started = owner->started};
-    if (owner->user_unit && owner->uid != UID_UNKNOWN) ret->user = owner->uid;
-    if (unit && unit_name_valid(unit)) snprintf(ret->unit, sizeof ret->unit, "%s", unit);
+    /* A name that a user chose is never taken for the system's unit of that name. */
+    bool known = !owner->user_unit || user_of_slice(owner->slice, &ret->user);
+    if (unit && known && unit_name_valid(unit)) snprintf(ret->unit, sizeof ret->unit, "%s", unit);
     return *ret->unit || ret->pid > 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "cause/about.h"
 #include "cause/document.h"
 #include "cause/journal.h"
 #include "core/cleanup.h"
@@ -65,6 +66,35 @@ static void test_question(void **state) {
     in = (CauseQuestion){.invocation = "0123456789ABCDEF0123456789abcdef"};
     assert_int_equal(cause_question_print(1, &in, &none), -EINVAL);
     assert_null(none);
+}
+
+static void expect_about(const Owner *owner, const char *unit, uid_t user) {
+    CauseQuestion q;
+    assert_int_equal(cause_question_about(owner, &q), *unit || owner->pid > 0);
+    assert_string_equal(q.unit, unit);
+    assert_int_equal(q.user, user);
+    assert_int_equal(q.pid, owner->pid);
+    assert_int_equal(q.started, owner->started);
+    assert_true(cause_question_valid(&q));
+}
+
+#define TEXT(text) ((char *)(text))
+
+static void test_about_owners(void **state) {
+    expect_about(&(Owner){.unit = TEXT("a.service"), .pid = 7, .started = 8}, "a.service", USER_NONE);
+    expect_about(
+        &(Owner){.unit = TEXT("run.service"), .unit_shown = TEXT("run-u4.service")}, "run-u4.service", USER_NONE);
+    expect_about(&(Owner){.unit = TEXT("socket activation"), .pid = 1}, "", USER_NONE);
+    expect_about(&(Owner){.uid = 3}, "", USER_NONE);
+    Owner user = {.unit = TEXT("a.service"), .slice = TEXT("user-1000.slice"), .user_unit = true, .uid = 5, .pid = 9};
+    expect_about(&user, "a.service", 1000);
+    /* whose it is cannot be told: not the system's, in any case */
+    static const char *const slices[] = {NULL, "", "user-.slice", "user-1000.slicex", "user-1000", "system.slice",
+        "user--1.slice", "user-4294967295.slice", "user-4294968296.slice"};
+    for (size_t i = 0; i < ELEMENTSOF(slices); i++) {
+        user.slice = TEXT(slices[i]);
+        expect_about(&user, "", USER_NONE);
+    }
 }
 
 #define GOOD                                                                                                           \
@@ -174,6 +204,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unit_names),
         cmocka_unit_test(test_question),
+        cmocka_unit_test(test_about_owners),
         cmocka_unit_test(test_answer),
         cmocka_unit_test(test_largest_answer),
         cmocka_unit_test(test_lines),
