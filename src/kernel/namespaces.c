@@ -24,6 +24,7 @@
 #define NAMED_FOR (10 * USEC_PER_SEC)
 #define NAMES_FRESH (5 * USEC_PER_SEC)
 #define NAMES_EVERY (60 * USEC_PER_SEC)
+#define COUNT_EVERY (10 * USEC_PER_SEC) /* where they are only counted */
 #define RETRY_EVERY (60 * USEC_PER_SEC)
 
 typedef struct Young {
@@ -51,6 +52,7 @@ struct Namespaces {
     uint64_t sweeps; /* begun */
     bool swept;      /* once, to the end */
     bool hurry;      /* for this sweep */
+    int64_t next;
     /* names */
     struct timespec names_changed;
     int64_t names_read, names_fresh;
@@ -376,6 +378,8 @@ int namespaces_update(Namespaces *namespaces, Owners *owners, int64_t now) {
     Namespaces *n = namespaces;
     if (n->home < 0) return 0;
     bool first = n->sweeps == 0;
+    if (!first && !n->options.enter && now < n->next) return 0;
+    n->next = now + COUNT_EVERY;
     int r = 0;
     if (first) {
         n->last_pid = read_last_pid(n);
