@@ -46,7 +46,7 @@ mkdir -p build/results
 packages='gcc g++ libc6-dev clang llvm libclang-rt-14-dev meson ninja-build pkg-config libsystemd-dev libcurl4-openssl-dev
     libinih-dev libsqlite3-dev libmnl-dev libjansson-dev libssl-dev libcmocka-dev scdoc ca-certificates
     python3 python3-pytest python3-pytest-xdist python3-aiosmtpd python3-jsonschema exim4-daemon-light openssl iproute2
-    net-tools procps util-linux mount mandoc shellcheck
+    net-tools nftables procps util-linux mount mandoc shellcheck
     build-essential debhelper dpkg-dev fakeroot lintian rpm mmdebstrap eatmydata systemd systemd-container'
 
 install_dependencies() {

@@ -15,7 +15,8 @@ from overlay import machine, packages  # noqa: F401 (fixtures)
 pytestmark = [pytest.mark.slow, pytest.mark.plain]
 UNIT = "/lib/systemd/system/portwatch.service"
 FILES = f"""
-    /etc/portwatch.conf {UNIT} /usr/bin/portwatch /usr/sbin/portwatchd /usr/libexec/portwatch/portwatch-notify
+    /etc/portwatch.conf {UNIT} /usr/bin/portwatch /usr/sbin/portwatchd /usr/libexec/portwatch/portwatch-cause
+    /usr/libexec/portwatch/portwatch-notify
     /usr/lib/modules-load.d/portwatch.conf /usr/lib/sysusers.d/portwatch.conf /usr/lib/systemd/catalog/portwatch.catalog
     /usr/lib/TRIPLET/portwatch/plugins/email.so /usr/lib/TRIPLET/portwatch/plugins/webhook.so
     /usr/share/bash-completion/completions/portwatch /usr/share/portwatch/portwatch-event.schema.json
@@ -107,8 +108,9 @@ def test_package_depends_on_what_it_links_and_no_more(packages):
 def test_programs_are_hardened(packages, tmp_path):
     output("dpkg-deb", "--extract", one(packages, "portwatch"), tmp_path)
     binaries = [tmp_path / "usr/bin/portwatch", tmp_path / "usr/sbin/portwatchd", tmp_path / "usr/libexec/portwatch/portwatch-notify",
+                tmp_path / "usr/libexec/portwatch/portwatch-cause",
                 *tmp_path.glob("usr/lib/*/portwatch/plugins/*.so")]
-    assert len(binaries) == 5
+    assert len(binaries) == 6
     for binary in binaries:
         text = output("readelf", "--wide", "--file-header", "--program-headers", "--dynamic", "--dyn-syms", binary)
         assert "DYN (" in text and "GNU_RELRO" in text and "BIND_NOW" in text and "_chk@" in text, binary
