@@ -29,7 +29,7 @@ class Checks:
         if failure:
             self.failed += 1
             if self.failed == 1:
-                Patience.factor = 0.2
+                Patience.factor = 0.4
                 self._on_failure()
 
 
