@@ -4,6 +4,13 @@
 
 #include "core/exposure.h"
 
+/* A name may come later than the uid it is of; until then it does not differ from one that is stated. */
+static bool user_differs(const char *user, const Owner *seen) {
+    bool by_name = user[strspn(user, "0123456789")] != '\0';
+    if (seen->uid == UID_UNKNOWN || (by_name && !seen->user)) return false;
+    return !rules_user_is(user, seen);
+}
+
 /* Does `seen` pass for `expected` (NULL: nobody learned), where the rule's fields replace the learned ones? */
 static bool owner_passes(const PortRule *rule, const Owner *expected, const Owner *seen) {
     Owner wanted = expected ? *expected : (Owner){.uid = UID_UNKNOWN};
@@ -12,7 +19,7 @@ static bool owner_passes(const PortRule *rule, const Owner *expected, const Owne
         if (rule->exe) wanted.exe = rule->exe;
         if (rule->user) {
             wanted.uid = UID_UNKNOWN;
-            if (seen->uid != UID_UNKNOWN && !rules_user_is(rule->user, seen)) return false;
+            if (user_differs(rule->user, seen)) return false;
         }
         /* With `open` only what is stated counts. */
         if (rule->expect == EXPECT_OPEN) {

@@ -14,7 +14,7 @@
 
 #define STOP_WAIT (5 * USEC_PER_SEC) /* for a delivery under way */
 
-static const KernelRoots roots = {.proc = "/proc", .cgroup = "/sys/fs/cgroup"};
+static const KernelRoots roots = KERNEL_ROOTS_DEFAULT;
 
 static int64_t clock_usec(clockid_t clock) {
     struct timespec ts;
@@ -115,6 +115,7 @@ static int start_sockets(Daemon *d) {
     const SocketsOptions options = {
         .udp_settle = d->rules->settle, .all_namespaces = d->rules->namespaces == SCOPE_ALL};
     int r = sockets_new(&roots, &options, &d->sockets);
+    if (r >= 0) r = packages_new(roots.files, &d->packages);
     if (r < 0) log_write(JOURNAL_START_FAILED, NULL, "cannot read the kernel's socket tables: %s", strerror(-r));
     return r;
 }
@@ -165,6 +166,7 @@ static void finish(Daemon *d) {
     daemon_stop_causes(d);
     sd_event_source_disable_unref(d->tick);
     sockets_free(d->sockets);
+    packages_free(d->packages);
     snapshot_done(&d->snapshot);
     snapshot_done(&d->previous);
     state_done(&d->state);

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "config/host.h"
 #include "core/engine.h"
+#include "kernel/package.h"
 #include "kernel/sockets.h"
 #include "notify/channel.h"
 #include "notify/document.h"
@@ -69,6 +70,7 @@ struct Daemon {
     char *opening_reason; /* to be told once there is somebody to tell it; NULL: nothing */
     Severity opening_severity;
     Sockets *sockets;
+    Packages *packages;
     State state;
     Snapshot snapshot, previous; /* the last one, and the one before */
     int64_t first_look; /* boottime */

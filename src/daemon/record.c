@@ -89,11 +89,19 @@ static void documents_done(Documents *documents) {
     free(documents->items);
 }
 
+/* Only now, that somebody is told: it takes longer than a tick. */
+static int find_packages(Daemon *d, const Event *event) {
+    int r = packages_fill(d->packages, &event->before);
+    return r < 0 ? r : packages_fill(d->packages, &event->after);
+}
+
 static int make_documents(Daemon *d, const Decision *decision, Documents *ret) {
     ret->items = calloc(decision->n_events + 1, sizeof *ret->items);
     if (!ret->items) return -ENOMEM;
     for (size_t i = 0; i < decision->n_events; i++) {
         const Event *event = &decision->events[i];
+        int r = find_packages(d, event);
+        if (r < 0) return r;
         char **names = NULL;
         for (size_t n = 0; n < d->n_notifiers; n++)
             if (wants(d->notifiers[n], event) && strv_append(&names, d->notifiers[n]->rule->name) < 0) {

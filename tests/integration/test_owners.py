@@ -138,10 +138,12 @@ def package_by_dpkg(path):
 
 
 @pytest.mark.skipif(not shutil.which("dpkg"), reason="no dpkg")
-def test_the_package_is_what_dpkg_says(programs, netns):
+def test_the_package_is_what_dpkg_says(programs, watch, hook):
     python = os.path.realpath("/usr/bin/python3")
     expected = package_by_dpkg(python)
     assert expected
+    watch(config_text({}, hook_section(hook)))
+    learned_everywhere(hook)
     server = subprocess.Popen([python, "-c", "import socket; s = socket.create_server(('0.0.0.0', 80)); print(flush=True);"
                                "input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
@@ -149,6 +151,9 @@ def test_the_package_is_what_dpkg_says(programs, netns):
         assert owner_of(programs, 80)["package"] == expected
         text = subprocess.run([programs.cli, "list", "80"], capture_output=True, text=True).stdout
         assert re.search(rf"^  package +{re.escape(expected)}$", text, re.M)
+        wait_until(lambda: ("opened", "tcp/80") in kinds(posted_events(hook)), 20, "told")
+        event = [e for e in posted_events(hook) if e.get("subject") == "tcp/80"][0]
+        assert event["data"]["after"][0]["owner"]["package"] == expected
     finally:
         server.kill()
         server.communicate()

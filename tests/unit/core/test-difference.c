@@ -166,6 +166,8 @@ static void test_stated(void **state) {
     expect_by(&user, "tcp 0.0.0.0:80 @a", "tcp 0.0.0.0:80 @a", "none");
     expect_by(&user, "tcp 0.0.0.0:80 @b", "tcp 0.0.0.0:80 @b", "owner");
     expect_by(&user, "tcp 0.0.0.0:80 @a", "tcp 0.0.0.0:80", "none");
+    /* The uid is known, its name not yet. */
+    expect_by(&user, "tcp 0.0.0.0:80 @a", "tcp 0.0.0.0:80 uid=7", "none");
     user.user = (char *)"7";
     expect_by(&user, "", "tcp 0.0.0.0:80 uid=7", "opened");
     expect_by(&user, "tcp 0.0.0.0:80", "tcp 0.0.0.0:80 uid=7", "none quiet");
