@@ -159,7 +159,8 @@ bool value_copy(const Context *context, const char *text, char **ret) {
 bool value_unit(const Context *context, const char *text, char **ret) {
     static const char *const endings[] = {".service", ".socket", ".scope", ".slice", ".mount", ".swap"};
 
-    if (strcmp(text, OWNER_UNIT_ACTIVATION) == 0) return value_copy(context, text, ret);
+    if (strcmp(text, OWNER_UNIT_ACTIVATION) == 0 || owner_unit_is_container(text))
+        return value_copy(context, text, ret);
     if (strpbrk(text, " /\"'")) {
         context_error(context, "'%s' is no unit name%s", text, value_hint(text));
         return false;

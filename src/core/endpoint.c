@@ -101,6 +101,23 @@ static bool is_nameless(const char *unit, const char *other) {
     return strchr(unit, ' ') && strncmp(unit, other, n) == 0 && other[n] == ' ';
 }
 
+bool owner_unit_is(const char *wanted, const char *found) {
+    return found && (strcmp(wanted, found) == 0 || is_nameless(wanted, found));
+}
+
+bool owner_unit_is_container(const char *text) {
+    static const char *const nouns[] = {"container", "machine"};
+    size_t kind = strspn(text, "abcdefghijklmnopqrstuvwxyz");
+    if (kind == 0 || text[kind] != ' ') return false;
+    for (size_t i = 0; i < ELEMENTSOF(nouns); i++) {
+        const char *noun = text + kind + 1;
+        size_t n = strlen(nouns[i]);
+        if (strncmp(noun, nouns[i], n) != 0) continue;
+        return noun[n] == '\0' || (noun[n] == ' ' && noun[n + 1] && !strchr(noun + n + 1, ' '));
+    }
+    return false;
+}
+
 static bool unit_differs(const char *a, const char *b) {
     return text_differs(a, b) && !is_nameless(a, b) && !is_nameless(b, a);
 }

@@ -71,6 +71,10 @@ DEFINE_CLEANUP(Owner *, owner_unref);
 
 /* Same owner by unit, exe and uid, unknown fields aside. */
 bool owner_same(const Owner *a, const Owner *b);
+/* True for a container in place of a unit: a kind, and perhaps a name ("docker container", "docker container web"). */
+bool owner_unit_is_container(const char *text);
+/* Is `found` what a person means who wrote `wanted`? The same, or a container of the kind that was written alone. */
+bool owner_unit_is(const char *wanted, const char *found);
 /* A total order for sorting and deduplication by the compared fields (unknown first). */
 int owner_compare(const Owner *a, const Owner *b);
 /* True if its executable's file is gone or another one by now. */

@@ -136,7 +136,7 @@ static bool text_is(const char *wanted, const char *found) {
 
 static bool ignore_covers_owner(const IgnoreRule *rule, const Owner *owner) {
     /* The name as shown is taken too: it is what a person copies from `portwatch list`. */
-    if (rule->unit && !text_is(rule->unit, owner->unit) && !text_is(rule->unit, owner->unit_shown)) return false;
+    if (rule->unit && !owner_unit_is(rule->unit, owner->unit) && !text_is(rule->unit, owner->unit_shown)) return false;
     if (rule->exe && !text_is(rule->exe, owner->exe)) return false;
     if (rule->user && !rules_user_is(rule->user, owner)) return false;
     return true;

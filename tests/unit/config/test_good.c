@@ -108,7 +108,7 @@ static void test_drop_ins(void **state) {
 
 static void test_ignore(void **state) {
     Rules *rules = load("full.conf");
-    assert_int_equal(rules->n_ignores, 2);
+    assert_int_equal(rules->n_ignores, 3);
 
     const IgnoreRule *all = &rules->ignores[0];
     assert_string_equal(all->name, "everything");
@@ -124,6 +124,7 @@ static void test_ignore(void **state) {
     assert_string_equal(all->user, "0");
     assert_false(rules->ignores[1].has_port);
     assert_string_equal(rules->ignores[1].unit, "socket activation");
+    assert_string_equal(rules->ignores[2].unit, "docker container web");
     rules_free(rules);
 }
 

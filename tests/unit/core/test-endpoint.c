@@ -110,6 +110,21 @@ static void test_containers(void **state) {
     assert_false(owner_knows_more(&web, &web2));
 }
 
+static void test_container_units(void **state) {
+    static const char *const good[] = {"docker container", "docker container web", "systemd machine deb-12",
+        "kubernetes container default/nginx", "virtual machine x"};
+    static const char *const bad[] = {"", " ", "container", "docker", "docker containers", "docker container ",
+        "docker container a b", "docker  container", "Docker container", "nginx.service", "a machinery"};
+    for (size_t i = 0; i < ELEMENTSOF(good); i++) assert_true(owner_unit_is_container(good[i]));
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++) assert_false(owner_unit_is_container(bad[i]));
+    assert_true(owner_unit_is("docker container", "docker container web"));
+    assert_true(owner_unit_is("docker container web", "docker container web"));
+    assert_false(owner_unit_is("docker container web", "docker container"));
+    assert_false(owner_unit_is("docker container", "docker containers"));
+    assert_false(owner_unit_is("docker container", NULL));
+    assert_false(owner_unit_is("nginx.service", "nginx.service x"));
+}
+
 static void test_unit_kind(void **state) {
     static const struct {
         const char *unit, *kind;
@@ -208,6 +223,7 @@ int main(void) {
         cmocka_unit_test(test_protocol),
         cmocka_unit_test(test_owner_same),
         cmocka_unit_test(test_containers),
+        cmocka_unit_test(test_container_units),
         cmocka_unit_test(test_unit_kind),
         cmocka_unit_test(test_sort_folds),
         cmocka_unit_test(test_snapshot),
