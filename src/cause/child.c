@@ -6,6 +6,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -59,6 +60,8 @@ int cause_child_start(const char *program, CauseChild *ret) {
     /* above the number that the child's is put at */
     _cleanup_close_ int high = fcntl(theirs, F_DUPFD_CLOEXEC, 10);
     if (high < 0 || fcntl(ours, F_SETFL, O_NONBLOCK) < 0) return -errno;
+    /* What a unit gave us stays ours, but is not handed on by execve(2): not for a moment does the child hold it. */
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     pid_t pid = 0;
     int r = spawn(program, high, &pid);
     if (r < 0) return r;
