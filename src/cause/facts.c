@@ -6,8 +6,13 @@
 #include "core/cleanup.h"
 #include "core/text.h"
 
+void journal_done(JournalFacts *journal) {
+    for (size_t i = 0; i < journal->n_lines; i++) free(journal->lines[i]);
+    *journal = (JournalFacts){0};
+}
+
 void facts_done(Facts *facts) {
-    for (size_t i = 0; i < facts->journal.n_lines; i++) free(facts->journal.lines[i]);
+    journal_done(&facts->journal);
     free(facts->missing);
     *facts = (Facts){0};
 }

@@ -52,6 +52,7 @@ typedef struct Facts {
     char *missing; /* why something is not known, for people; NULL: nothing is missing */
 } Facts;
 
+void journal_done(JournalFacts *journal);
 void facts_done(Facts *facts);
 /* Adds a reason to `missing`. 0 or -ENOMEM. */
 int facts_missing(Facts *facts, const char *reason);

@@ -13,10 +13,11 @@
 #include "core/cleanup.h"
 #include "core/text.h"
 
-#define DEADLINE 1500000     /* for all of one answer */
-#define UNIT_DEADLINE 800000 /* for systemd's part of it */
-#define SETTLE 300000        /* how long systemd may take to notice that a main process has ended */
-#define PAUSE 20             /* milliseconds between looks */
+#define DEADLINE 1500000         /* for all of one answer */
+#define UNIT_DEADLINE 800000     /* for systemd's part of it */
+#define JOURNAL_DEADLINE 1000000 /* for journald to catch up */
+#define SETTLE 300000            /* how long systemd may take to notice that a main process has ended */
+#define PAUSE 20                 /* milliseconds between looks */
 
 static CauseProcess process_now(const CauseQuestion *q, int pidfd, int timeout) {
     if (q->process != PROCESS_ALIVE || pidfd < 0) return q->process == PROCESS_GONE ? PROCESS_GONE : PROCESS_UNKNOWN;
@@ -27,6 +28,12 @@ static CauseProcess process_now(const CauseQuestion *q, int pidfd, int timeout) 
 /* systemd has not yet heard of the end of its main process. */
 static bool is_behind(const Facts *facts) {
     return facts->unit.known && facts->process == PROCESS_GONE && facts->unit.main_pid == facts->question.pid;
+}
+
+/* The unit has just failed, and journald has not yet written that down: nor, it may be, its last words. */
+static bool journal_is_behind(const Facts *facts) {
+    return facts->unit.known && strcmp(facts->unit.active, "failed") == 0 && !facts->journal.end.result[0] &&
+           facts->unit.since > facts->now - 5 * USEC_PER_SEC && !facts->missing;
 }
 
 /* All but the journal. */
@@ -69,6 +76,11 @@ static int answer(int socket, uint64_t id, const CauseQuestion *question, int pi
     int r = facts_gather(&facts, pidfd, begun);
     if (r == 0) r = answer_send_so_far(socket, id, &facts);
     if (r == 0) r = cause_journal(&facts, begun + DEADLINE);
+    while (r == 0 && journal_is_behind(&facts) && now_monotonic() < begun + JOURNAL_DEADLINE) {
+        poll(NULL, 0, PAUSE);
+        journal_done(&facts.journal);
+        r = cause_journal(&facts, begun + DEADLINE);
+    }
     if (r == 0) r = answer_send(socket, id, true, &facts);
     malloc_trim(0); /* we may sit idle for a minute now */
     return r;

@@ -5,8 +5,8 @@ import functools
 import re
 
 import world
-from facts import (Portwatch, ephemeral_known, everything_seen, journal_speaks, mail_delivered, reload_taken, service_runs,
-                   service_told, socket_unit_told, walls_stand, webhook_delivered)
+from facts import (Portwatch, cause_told, ephemeral_known, everything_seen, journal_speaks, mail_delivered, reload_taken,
+                   service_runs, service_told, socket_unit_told, walls_stand, webhook_delivered)
 from guest import Guest, Patience
 from report import Checks, note
 
@@ -24,6 +24,7 @@ FACTS = {
     "all sockets are seen": everything_seen,
     "a service is told with unit, executable and user": service_told,
     "a socket unit is told by its name": socket_unit_told,
+    "why a port closed is told": cause_told,
     "the range of ephemeral ports is known": ephemeral_known,
     "mail is delivered": mail_delivered,
     "mail is delivered over IPv6": functools.partial(mail_delivered, notifier="six"),
@@ -35,7 +36,7 @@ FACTS = {
 
 BOTH = "CAP_DAC_READ_SEARCH CAP_SYS_PTRACE"
 FAMILIES = ["AF_NETLINK", "AF_INET", "AF_INET6", "AF_UNIX"]
-STARTS, SEEN, OWNER, SOCKET, RANGE, MAIL, MAIL6, HOOK, RELOAD, JOURNAL, WALLS = FACTS
+STARTS, SEEN, OWNER, SOCKET, CAUSE, RANGE, MAIL, MAIL6, HOOK, RELOAD, JOURNAL, WALLS = FACTS
 
 
 def without(family):
@@ -49,6 +50,7 @@ DOORS = [
     ("CAP_SYS_PTRACE", "CapabilityBoundingSet=~CAP_SYS_PTRACE",
      "CapabilityBoundingSet=~CAP_SYS_PTRACE\nAmbientCapabilities=~CAP_SYS_PTRACE", OWNER),
     ("ambient capabilities", "AmbientCapabilities=", "AmbientCapabilities=", OWNER),
+    ("the journal's group", "SupplementaryGroups=", "SupplementaryGroups=", CAUSE),
     ("the host's users", "PrivateUsers=", "PrivateUsers=yes", OWNER),
     ("the host's network", "PrivateNetwork=", "PrivateNetwork=yes", OWNER),
     ("netlink sockets", "RestrictAddressFamilies=~AF_NETLINK", without("AF_NETLINK"), SEEN),
@@ -124,7 +126,7 @@ def run(tree, packages, props, higher):
         guest.write(f"{world.CREDENTIALS}/smtp", world.PASSWORD + "\n", 0o600)
         pw.edit("portwatch", **TIMES)
         pw.edit("notifier:admin", **world.mail_keys(server="smtp://127.0.0.1:587"))
-        pw.edit("notifier:chat", plugin="webhook", url="http://127.0.0.1:8099/hook", group_wait="1s")
+        pw.edit("notifier:chat", plugin="webhook", url="http://127.0.0.1:8099/hook", group_wait="1s", max_per_hour="1000")
         pw.append("\n[notifier:six]\n" + "".join(
             f"{key} = {value}\n" for key, value in world.mail_keys(server="smtp://[::1]:587").items()))
         guest.must("systemctl", "restart", "portwatch")

@@ -93,6 +93,24 @@ def service_told(pw):
         pw.guest.must("systemctl", "stop", unit)
 
 
+def cause_told(pw):
+    """Why a service's port closed, with nothing missing: systemd and the journal were read."""
+    port = next(_ports)
+    unit = f"spare@{port}.service"
+
+    def closed():
+        return next((event["data"]["cause"] for _, event in posts(pw)
+                     if event.get("subject") == f"tcp/{port}" and event["data"].get("change") == "closed"), None)
+
+    pw.guest.must("systemctl", "start", unit)
+    pw.event(port, "opened")
+    pw.guest.must("portwatch", "accept", str(port))
+    pw.guest.must("systemctl", "kill", "--signal=KILL", unit)
+    cause = wait(lambda: f"an alert of {port}: {pw.history(port)}", closed, 60)
+    assert cause and cause["missing"] is None, f"the cause is {cause}"
+    assert (cause["unit"], cause["result"], cause["signal"]) == (unit, "signal", "SIGKILL"), cause
+
+
 def socket_unit_told(pw):
     """A socket that PID 1 holds is told with the name of its socket unit."""
     port = next(_ports)

@@ -1,0 +1,123 @@
+"""The whole way: a service with a port ends, and the alert says why, as `systemctl show` does."""
+
+import json
+import pathlib
+import shutil
+
+import world
+from facts import Portwatch
+from guest import wait
+
+WORDS = "cannot open /var/lib/app/db"
+SERVICES = {
+    "exits": "ExecStart=appd -e 3 0.0.0.0 7101",
+    "killed": "ExecStart=appd 0.0.0.0 7102",
+    "stopped": "ExecStart=appd 0.0.0.0 7103",
+    "limit": "ExecStart=sh -c '[ ! -e /run/broken ] || exit 4; exec appd -e 4 0.0.0.0 7104'\n"
+             "Restart=always\nRestartSec=200ms",
+    "many@": "ExecStart=appd -e 5 0.0.0.0 %i",
+}
+UNITS = {f"port-{name}.service": f"[Service]\n{text}\n" for name, text in SERVICES.items()}
+UNITS["port-call.socket"] = "[Socket]\nListenStream=0.0.0.0:7107\n"
+UNITS["port-call.service"] = "[Service]\nExecStart=appd\n"
+UNITS["hooks.service"] = f"[Service]\nExecStart=hookd -d {world.HOOKS} 127.0.0.1 8099\n"
+# of the same name as one of the system
+USER_UNIT = "[Service]\nExecStart=appd -e 6 0.0.0.0 7105\n"
+STARTED = ["hooks", "port-exits", "port-killed", "port-stopped", "port-limit", "port-many@7106", "port-call.socket"]
+CONFIG = """[portwatch]
+interval = 250ms
+settle = 1s
+settle_closed = 3s
+boot_grace = 0s
+
+[notifier:chat]
+plugin = webhook
+url = http://127.0.0.1:8099/
+group_wait = 1s
+detail = full
+"""
+
+
+def put(root, props):
+    for name in ("appd", "hookd"):
+        shutil.copy(props / "shopd", root / "usr/sbin" / name)
+    for name, text in UNITS.items():
+        (root / "etc/systemd/system" / name).write_text(text)
+    (root / "etc/systemd/user").mkdir(exist_ok=True)
+    (root / "etc/systemd/user/port-stopped.service").write_text(USER_UNIT)
+    pathlib.Path(f"{root}{world.HOOKS}").mkdir()
+
+
+class Reasons:
+    """causes: its guest, its checks, and its alice."""
+
+    def __init__(self, causes):
+        self.causes, self.guest, self.checks = causes, causes.guest, causes.checks
+        self.pw = Portwatch(self.guest)
+
+    def events(self):
+        """What the notifier has posted."""
+        for path in sorted(self.guest.path(world.HOOKS).glob("[0-9]*")):
+            body = json.loads(path.read_bytes().split(b"\r\n\r\n", 1)[1])
+            yield from body if isinstance(body, list) else [body]
+
+    def closed(self, port):
+        """The alert of that port's end: its cause."""
+        def told():
+            return next((event for event in self.events()
+                         if event["subject"] == f"tcp/{port}" and event["type"] == "portwatch.incident.opened"), None)
+        return wait(lambda: f"an alert of {port}: {list(self.events())}\n{self.pw.history(port)}", told)["data"]["cause"]
+
+    def start(self):
+        guest = self.guest
+        with self.checks("services with ports, and a notifier"):
+            guest.must("systemctl", "start", *STARTED)
+            guest.must(*self.causes.alice, "systemctl", "--user", "start", "port-stopped.service")
+            guest.write(world.CONFIG, CONFIG, 0o640)
+            guest.must("chown", "root:portwatch", world.CONFIG)
+            guest.must("systemctl", "restart", "portwatch")
+            wait("the baseline", lambda: all(self.pw.kinds(port) == ["learned"] for port in (7101, 7105, 7107)))
+
+    def compare(self, port, unit, summary):
+        """The alert's cause is what systemd says; its end is in its words."""
+        cause = self.closed(port)
+        self.causes.agree(unit, cause)
+        self.say(cause, unit, summary)
+        return cause
+
+    def say(self, cause, unit, summary):
+        assert cause["missing"] is None, cause
+        assert cause["summary"].startswith(f"{unit} ") and summary in cause["summary"], cause
+        assert cause["process"] == "gone", cause
+
+    def tell(self):
+        self.start()
+        guest, checks = self.guest, self.checks
+        guest.must("systemctl", "kill", "--signal=USR1", "port-exits", "port-many@7106")
+        guest.must("systemctl", "kill", "--signal=SEGV", "port-killed")
+        guest.must("systemctl", "stop", "port-stopped", "port-call.socket")
+        guest.must(*self.causes.alice, "systemctl", "--user", "kill", "--signal=USR1", "port-stopped.service")
+        guest.must("touch", "/run/broken")
+        guest.must("systemctl", "kill", "--signal=USR1", "port-limit")
+        with checks("the alert says: an exit status, and the last words"):
+            cause = self.compare(7101, "port-exits.service", ": exit status 3")
+            assert any(line.endswith(WORDS) for line in cause["journal"]), cause
+        with checks("the alert says: a signal"):
+            self.compare(7102, "port-killed.service", ": killed by SIGSEGV")
+        with checks("the alert says: stopped by hand"):
+            cause = self.closed(7103)
+            self.say(cause, "port-stopped.service", "was stopped at ")
+            assert (cause["state"], cause["result"]) == ("inactive", "success"), cause
+        with checks("the alert says: the restart limit"):
+            cause = self.compare(7104, "port-limit.service", "; restart limit reached after 5 restarts")
+            assert cause["exit"] == 4, cause
+        with checks("the alert says: an instance of a template"):
+            self.compare(7106, "port-many@7106.service", ": exit status 5")
+        with checks("the alert says: a socket unit, stopped by hand"):
+            cause = self.closed(7107)
+            assert cause["summary"].startswith("port-call.socket was stopped at "), cause
+        with checks("the alert says: a user's own unit, by the journal alone, though the system has one of that name"):
+            cause = self.closed(7105)
+            assert cause["state"] is None and "user's own systemd" in cause["missing"], cause
+            assert (cause["unit"], cause["exit"], cause["result"]) == ("port-stopped.service", 6, "exit-code"), cause
+            assert any(line.endswith(WORDS) for line in cause["journal"]), cause
