@@ -188,7 +188,7 @@ vm_begin() {
     rm -f build/results/vm.xml
     $python tests/vm/run.py --junit build/results/vm.xml >build/results/vm.log 2>&1 &
     vm=$!
-    trap '[ -z "$vm" ] || kill "$vm" && wait "$vm"' EXIT
+    trap 'if [ -n "$vm" ]; then kill "$vm" && wait "$vm"; fi' EXIT
 }
 
 vm_end() {
