@@ -48,7 +48,7 @@ class Install:
 def test_install_watches_at_once_and_again_keeps_what_was_edited(machine, checkout):
     script = checkout / "packaging/install.sh"
     first = Install(machine, machine.directory / "first.log", script, "--no-deps")
-    first.wait(r"watching in the foreground", 900)
+    first.wait(r"watching in the foreground", 400)
     first.wait(r"no notifier is configured", 30)
 
     status = wait_until(lambda: (lambda r: r if "No notifier" in r.stdout else None)(machine.run("portwatch", "status")), 30)
