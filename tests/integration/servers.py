@@ -213,13 +213,21 @@ class Exim:
     def log(self):
         return "".join(p.read_text(errors="replace") for p in sorted((self.dir / "log").glob("*.log")))
 
+    def _box(self):
+        try:
+            return (self.dir / "box" / "mbox").read_bytes()
+        except FileNotFoundError:
+            return b""
+
     def raw_mails(self):
         """The bytes of every mail in the mailbox, in the order in which the server took them, without the mbox separator
-        lines. (Exim delivers each by a process of its own: two of one second may stand in the box the other way round.)"""
-        try:
-            data = (self.dir / "box" / "mbox").read_bytes()
-        except FileNotFoundError:
-            return []
+        lines. Exim delivers each by a process of its own: two of one second may stand in the box the other way round, and
+        the later one may be there alone for a moment. So what was taken is waited for: no answer has a gap in it."""
+        def settled():
+            data = self._box()
+            return (data,) if not any((self.dir / "spool/input").rglob("*-H")) and data == self._box() else None
+
+        data = (wait_for(settled, 5, 0.01) or (self._box(),))[0]
         if data.endswith(b"\n\n"):  # the empty line between messages
             data = data[:-1]
         mails = [part.split(b"\n", 1)[1] for part in (b"\n" + data).split(b"\nFrom ")[1:]]

@@ -75,7 +75,9 @@ def changed(package, target, version, edit=None):
 def test_package_has_its_files_and_nothing_else(packages):
     for name, expected in ("portwatch", FILES), ("portwatch-dev", FILES_DEV):
         rows = listing(one(packages, name))
-        assert sorted(path for path in rows if not path.endswith("/")) == sorted(expected)
+        # debhelper compresses a document that is longer than 4 KiB
+        plain = [re.sub(r"(/doc/.*)\.gz$", r"\1", path) for path in rows if not path.endswith("/")]
+        assert sorted(plain) == sorted(re.sub(r"(/doc/.*)\.gz$", r"\1", path) for path in expected)
         assert {owner for _, owner in rows.values()} == {"root/root"}
         unusual = {path: mode for path, (mode, _) in rows.items()
                    if mode not in ("drwxr-xr-x", "-rw-r--r--") and "bin/" not in path and "libexec/" not in path}
@@ -228,7 +230,7 @@ def test_removal_keeps_configuration_and_state_for_the_next_installation(install
 
 
 def test_installation_after_the_user_was_deleted_makes_all_anew(installed, packages):
-    installed.shell("dpkg --remove portwatch; userdel portwatch; groupdel portwatch 2>/dev/null || true")
+    installed.shell("dpkg --remove portwatch; userdel --force portwatch; groupdel portwatch 2>/dev/null || true")
     installed.shell(f"dpkg --install {one(packages, 'portwatch')}")
     assert rights(installed, *CONFIGURED) == GIVEN
 

@@ -34,7 +34,7 @@ class Part:
     """One guest's checks, in a process of its own."""
 
     def __init__(self, name, arguments):
-        self.name, self.checks, self.finished = name, [], False
+        self.name, self.checks, self.finished, self.began = name, [], False, time.monotonic()
         self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", sys.executable, __file__, "--run", name,
                                          *map(str, arguments)], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -49,6 +49,7 @@ class Part:
             self._take(json.loads(line))
         status = self.process.wait()
         self.timer.cancel()
+        print(f"# {self.name} took {time.monotonic() - self.began:.0f} s", flush=True)
         if status or not self.finished:
             self._take({"check": "ran to its end", "failure": f"ended with status {status}", "seconds": 0})
 

@@ -202,7 +202,7 @@ class Story:
         guest, pw, checks = self.guest, self.pw, self.checks
         with checks("hung, it is ended by the watchdog and started again"):
             assert guest.property("portwatch", "WatchdogUSec") not in ("0", "infinity"), "no watchdog in the unit"
-            guest.write("/etc/systemd/system/portwatch.service.d/watchdog.conf", "[Service]\nWatchdogSec=4s\n")
+            guest.write("/etc/systemd/system/portwatch.service.d/watchdog.conf", "[Service]\nWatchdogSec=5s\n")
             guest.must("systemctl", "daemon-reload")
             guest.must("systemctl", "restart", "portwatch")
             before, pid = restarts(guest), main_pid(pw)

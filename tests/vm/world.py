@@ -66,7 +66,7 @@ SERVICES = {
     "any": (f"anyd 0.0.0.0 {EPHEMERAL}", "shop", ""),
     "hooks": (f"hookd -d {HOOKS} 127.0.0.1 8099", "root", ""),
 }
-DELAY = {"late": 20}  # seconds until it listens, after it counts as started
+DELAY = {"late": 15}  # seconds until it listens, after it counts as started
 SOCKET = "/etc/systemd/system/call.socket"
 UNITS = {
     SOCKET: "[Socket]\nListenStream=0.0.0.0:7000\n\n[Install]\nWantedBy=sockets.target\n",
