@@ -188,7 +188,7 @@ int daemon_run(const Options *options) {
     host_read(&d.host);
     int r = start(&d);
     if (r == 0) {
-        daemon_ready(&d);
+        d.ready_due = true; /* after the first look: `status` answers what is true from then on */
         r = sd_event_loop(d.event);
         if (r < 0) {
             log_write(JOURNAL_TROUBLE, NULL, "the event loop failed: %s", strerror(-r));

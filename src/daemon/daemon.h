@@ -92,6 +92,7 @@ struct Daemon {
     bool requests_wait;     /* for a tick: there was no snapshot yet, or the store failed */
     int64_t requests_after; /* requests up to this id are under way */
     TestRun *tests;
+    bool ready_due; /* systemd waits to hear that the first look is done */
     bool stopping;
 };
 
@@ -102,7 +103,7 @@ void daemon_random(void *buffer, size_t size);
 
 /* status.c: one sentence for `systemctl status`. */
 void daemon_status(const Daemon *d);
-void daemon_ready(const Daemon *d); /* the same with READY=1 */
+void daemon_ready(Daemon *d); /* the same with READY=1 */
 
 /* record.c: commits a decision with its documents and an answer (NULL: none), logs what it tells, applies it. Takes the
  * decision. 0 committed (or nothing to), a StoreError (said in the log), or negative errno. */

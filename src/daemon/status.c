@@ -83,6 +83,7 @@ void daemon_status(const Daemon *d) {
     notify(d, "");
 }
 
-void daemon_ready(const Daemon *d) {
+void daemon_ready(Daemon *d) {
+    d->ready_due = false;
     notify(d, "READY=1\n");
 }

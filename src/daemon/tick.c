@@ -147,13 +147,12 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
         return next_tick(d, &now, INT64_MAX);
     }
     int64_t next_look = decision.next_look;
-    bool first = d->state.last_step == 0;
     if (d->first_look == 0) d->first_look = now.boottime;
     r = daemon_commit(d, &decision, NULL);
     if (r == 0 && d->state.learned && d->unlearned) r = daemon_tell_learned(d);
     if (r < 0) log_write(JOURNAL_TROUBLE, NULL, "cannot decide: %s", strerror(-r));
     daemon_ask_causes(d, &now);
-    if (first) daemon_status(d);
+    if (d->ready_due) daemon_ready(d);
     if (d->opening_reason) daemon_tell_opening(d);
     if (d->queues_unsynced && daemon_sync_queues(d) < 0) log_no_memory();
     if (d->requests_wait) daemon_look_at_requests(d);
