@@ -36,6 +36,10 @@ static int tear_down(void **state) {
     return 0;
 }
 
+/* A look into all processes is followed by a pause of nine times what it took, by the real clock: where the next one
+ * matters, enough has to pass for any machine. */
+#define LONG_AFTER 6000
+
 static Owner *after(int64_t seconds) {
     SockRows rows = {.items = &row, .n = 1, .allocated = 1};
     now += seconds * USEC_PER_SEC;
@@ -96,7 +100,7 @@ static void test_prefork(void **state) {
     tree_kill(&tree, 900);
     for (int i = 0; i < 8; i++)
         tree_process(&tree, 1000 + i, 1, 200, "worker", "/usr/sbin/worker", 33, "/system.slice/m.service");
-    o = after(30);
+    o = after(LONG_AFTER);
     assert_non_null(o);
     assert_string_equal(o->exe, "/usr/sbin/worker");
     assert_int_equal(o->uid, 33);
@@ -164,13 +168,13 @@ static void test_activation(void **state) {
     /* A session serves: shown, not compared. */
     tree_process(&tree, 60, 1, 400, "sshd", "/usr/sbin/sshd", 0, "/system.slice/ssh.service");
     tree_socket(&tree, 60, 3, 4711);
-    o = after(700);
+    o = after(LONG_AFTER);
     assert_true(owner_same(idle, o) && owner_compare(idle, o) == 0);
     assert_string_equal(o->exe_shown, "/usr/sbin/sshd");
     assert_int_equal(o->pid, 60);
     assert_string_equal(o->comm, "sshd");
     tree_kill(&tree, 60);
-    o = after(30);
+    o = after(LONG_AFTER);
     assert_true(owner_compare(idle, o) == 0);
     assert_null(o->exe_shown);
     assert_int_equal(o->pid, 1);
@@ -183,7 +187,7 @@ static void test_activation_unknown_unit(void **state) {
     assert_string_equal(after(0)->unit, OWNER_UNIT_ACTIVATION);
     row.cookie++;
     row.cgroup = 999999999; /* a cgroup that is gone */
-    assert_string_equal(after(700)->unit, OWNER_UNIT_ACTIVATION);
+    assert_string_equal(after(LONG_AFTER)->unit, OWNER_UNIT_ACTIVATION);
 }
 
 static void test_descriptor_store(void **state) {
@@ -218,7 +222,7 @@ static void test_changes(void **state) {
     if (geteuid() == 0) assert_int_equal(after(2)->uid, 33);
     /* It executes something else, long after. */
     tree_process(&tree, 50, 1, 100, "evil", "/tmp/evil", 33, "/system.slice/d.service");
-    after(100);
+    after(LONG_AFTER);
     assert_string_equal(after(2)->exe, "/tmp/evil");
     /* It gives the socket away. */
     tree_process(&tree, 60, 1, 900, "heir", "/usr/sbin/heir", 33, "/system.slice/h.service");
@@ -243,7 +247,7 @@ static void test_back_off(void **state) {
     assert_true(scans >= 8 && scans <= 20); /* in an hour, not 1,800 */
     tree_process(&tree, 50, 1, 100, "late", "/usr/sbin/late", 1000, "/");
     tree_socket(&tree, 50, 5, 4711);
-    assert_non_null(after(700));
+    assert_non_null(after(LONG_AFTER));
     assert_int_equal(owners_missing(owners), 0);
 }
 
@@ -251,7 +255,7 @@ static void test_kernel(void **state) {
     (void)state;
     assert_null(after(0)); /* one scan may have raced with a process that ended */
     assert_true(owners_undecided(owners));
-    const Owner *o = after(10);
+    const Owner *o = after(LONG_AFTER);
     assert_non_null(o);
     assert_string_equal(o->exe, OWNER_EXE_KERNEL);
     assert_int_equal(o->uid, 0);
@@ -329,7 +333,7 @@ static void test_fresh_of_a_known_holder(void **state) {
     tree_socket(&tree, 50, 4, 4712);
     tree_socket(&tree, 60, 4, 4712);
     rows.n = 2;
-    assert_int_equal(owners_update(owners, &rows, now + 60 * USEC_PER_SEC, FIRST, LAST), 0);
+    assert_int_equal(owners_update(owners, &rows, now + LONG_AFTER * USEC_PER_SEC, FIRST, LAST), 0);
     const Owner *o = owners_of(owners, &items[1]);
     assert_non_null(o);
     assert_string_equal(o->exe, "/usr/sbin/server");
@@ -366,9 +370,9 @@ static void test_pending(void **state) {
     row.cookie = 9;
     row.inode = 4713;
     row.uid = 0;
-    assert_null(after(60));
+    assert_null(after(LONG_AFTER));
     assert_true(owners_pending(owners, &row));
-    assert_non_null(after(60));
+    assert_non_null(after(LONG_AFTER));
     assert_false(owners_pending(owners, &row));
     /* A client's socket is not waited for. */
     row = (SockRow){.cookie = 10, .inode = 4714, .port = 40000, .table = TABLE_UDP4, .address.family = AF_INET};
@@ -387,7 +391,7 @@ static void test_pid_used_again(void **state) {
     tree_socket(&tree, 50, 5, 4711);
     const Owner *o = after(2);
     assert_true(!o || strcmp(o->exe, "/usr/sbin/second") == 0);
-    assert_string_equal(after(20)->exe, "/usr/sbin/second");
+    assert_string_equal(after(LONG_AFTER)->exe, "/usr/sbin/second");
 }
 
 static void test_container(void **state) {

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -341,6 +342,18 @@ static void drop_privileges(int signal) {
     (void)!setuid(65534);
 }
 
+static unsigned user_of(pid_t pid) {
+    char path[64], line[256];
+    unsigned uid = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) && sscanf(line, "Uid: %*u %u", &uid) != 1) {
+    }
+    fclose(file);
+    return uid;
+}
+
 static void bind_and_wait(void) {
     signal(SIGUSR1, drop_privileges);
     live_bind(PROTOCOL_TCP, "127.0.0.1", 21001, 0, NULL);
@@ -360,7 +373,7 @@ static void test_drops_privileges(void **state) {
     assert_int_equal(live_find(&snapshot, PROTOCOL_TCP, "127.0.0.1", 21001)->owners[0]->uid, 0);
     snapshot_done(&snapshot);
     kill(child, SIGUSR1);
-    sleep_ms(100);
+    for (int i = 0; i < 6000 && user_of(child) == 0; i++) sleep_ms(10);
     take(sockets, &snapshot);
     assert_int_equal(live_find(&snapshot, PROTOCOL_TCP, "127.0.0.1", 21001)->owners[0]->uid, 65534);
     snapshot_done(&snapshot);
@@ -370,17 +383,21 @@ static void test_drops_privileges(void **state) {
 }
 
 /* A thread with descriptors of its own: what only it holds must not pass for the kernel's. */
+static sem_t hidden;
+
 static void *hide(void *unused) {
     (void)unused;
     if (unshare(CLONE_FILES) < 0) _exit(1);
     live_bind(PROTOCOL_TCP, "127.0.0.1", 21003, 0, NULL);
+    sem_post(&hidden);
     return pause() ? NULL : unused;
 }
 
 static void start_hidden(void) {
     pthread_t thread;
-    if (pthread_create(&thread, NULL, hide, NULL) != 0) _exit(1);
-    sleep_ms(100);
+    if (sem_init(&hidden, 0, 0) < 0 || pthread_create(&thread, NULL, hide, NULL) != 0) _exit(1);
+    while (sem_wait(&hidden) < 0) {
+    }
 }
 
 static void test_hidden_in_thread(void **state) {

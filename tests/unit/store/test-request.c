@@ -110,14 +110,14 @@ static void test_answer(void **state) {
         bool answered = false;
         int code = 0;
         char *text = NULL;
-        int r = request_wait(cli, id, 20 * USEC_PER_SEC, &answered, &code, &text);
+        int r = request_wait(cli, id, 90 * USEC_PER_SEC, &answered, &code, &text);
         bool good = r == 0 && answered && code == 2 && text && strcmp(text, "the port differs now\n") == 0;
         free(text);
         store_close(cli);
         _exit(good ? 0 : 1);
     }
     int64_t id = 0;
-    for (int i = 0; i < 1000 && id == 0; i++) {
+    for (int i = 0; i < 6000 && id == 0; i++) {
         usleep(10000);
         id = next(f->store, 0, NOW);
     }
