@@ -82,7 +82,7 @@ int cause_answer_parse(const char *bytes, size_t length, uint64_t *ret_id, bool 
     if (!root ||
         json_unpack_ex(root, NULL, JSON_STRICT, "{s:I, s:b, s:s, s:o}", "id", &id, "final", &final, "fate", &fate,
             "cause", &cause) < 0 ||
-        !cause_valid(cause))
+        id < 0 || !cause_valid(cause))
         return -EBADMSG;
     for (size_t i = 0; i < ELEMENTSOF(fates); i++)
         if (strcmp(fate, fates[i]) == 0) {
