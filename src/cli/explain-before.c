@@ -1,8 +1,9 @@
-/* Who held the port before: by the baseline, else by history; and where he is now. */
+/* Who held the port before: by the baseline, else by history; what was told of why; and where he is now. */
 #include <errno.h>
 #include <string.h>
 
 #include "cli/explain.h"
+#include "notify/document.h"
 #include "store/history.h"
 
 static void take_owner(Case *c, const Endpoints *list, int64_t when) {
@@ -37,6 +38,18 @@ static int search_history(const Cli *cli, Case *c) {
     }
     c->by_history = c->before != NULL;
     return r < 0 ? r : 0;
+}
+
+/* The cause as it was told: a unit that was started again since has another result by now. */
+static int search_told(const Cli *cli, Case *c) {
+    _cleanup_(store_closep) Store *store = NULL;
+    _cleanup_free_ char *reason = NULL, *text = NULL;
+    int r = cli_open_store(cli, STORE_READER, &store, &reason);
+    if (r == 0) r = history_cause(store, c->incident->id, &text);
+    if (r != 0 || !text) return r < 0 ? r : 0;
+    _cleanup_json_ json_t *document = document_parse(text);
+    c->told = json_incref(json_object_get(document, "data"));
+    return 0;
 }
 
 /* What the configuration states names the program, but no process: that of the baseline is the one if it fits. */
@@ -74,6 +87,7 @@ int explain_before(const Cli *cli, const Explanation *e, Case *c) {
     take_owner(c, &c->expected, 0);
     int r = 0;
     if (!c->before && !e->look.state_reason && c->n_rows == 0) r = search_history(cli, c);
+    if (r >= 0 && c->incident) r = search_told(cli, c);
     if (r >= 0) r = take_stated(c);
     if (r < 0) return r;
     if (c->n_rows == 0) search_moved(e, c);

@@ -60,18 +60,24 @@ static json_t *elsewhere_json(const Case *c) {
     return array;
 }
 
+static json_t *told_json(const Case *c) {
+    if (!c->told) return json_null();
+    return json_pack("{s:O,s:O,s:O}", "time", json_object_get(c->told, "seen"), "change",
+        json_object_get(c->told, "change"), "cause", json_object_get(c->told, "cause"));
+}
+
 static json_t *case_json(const Case *c) {
     static const char *const verdicts[] = {"well", "well", "unknown", "fault"};
     json_t *rows = json_array();
     for (size_t i = 0; i < c->n_rows; i++) append(&rows, row_json(&c->rows[i]));
     json_t *before = c->before ? document_owner(c->before) : json_null();
     json_t *cause = c->cause ? json_incref(c->cause) : json_null();
-    return json_pack("{s:s,s:i,s:s,s:s,s:b,s:b,s:o,s:o,s:s?,s:o,s:o,s:o,s:o,s:o,s:i,s:o}", "protocol",
+    return json_pack("{s:s,s:i,s:s,s:s,s:b,s:b,s:o,s:o,s:s?,s:o,s:o,s:o,s:o,s:o,s:o,s:i,s:o}", "protocol",
         protocol_name(c->protocol), "port", c->port, "verdict", verdicts[c->weight], "summary", c->findings[0].text,
         "complete", c->decided, "expectation_known", c->known, "endpoints", rows, "expected",
         document_endpoints(&c->expected), "incident", c->incident ? c->incident->token : NULL, "before", before,
-        "before_time", moment(c->last), "cause", cause, "findings", findings_json(c), "elsewhere", elsewhere_json(c),
-        "namespaces_unseen", (int)c->unseen, "firewall_rules", quotes_json(&c->quotes));
+        "before_time", moment(c->last), "cause", cause, "told", told_json(c), "findings", findings_json(c), "elsewhere",
+        elsewhere_json(c), "namespaces_unseen", (int)c->unseen, "firewall_rules", quotes_json(&c->quotes));
 }
 
 static json_t *host_json(const HostFacts *host) {

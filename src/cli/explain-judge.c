@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/explain-words.h"
+#include "notify/moment.h"
 #include "notify/phrase.h"
 
 static int judge_firewall(const Firewall *firewall, Case *c) {
@@ -31,6 +32,26 @@ static int judge_firewall(const Firewall *firewall, Case *c) {
     return r;
 }
 
+/* Where that is still all there is to say, it is not said twice. */
+static bool is_told_still(const Case *c, const json_t *told) {
+    const char *since = phrase_string(told, "since");
+    return strcmp(phrase_string(told, "summary"), phrase_string(c->cause, "summary")) == 0 ||
+           (*since && strcmp(since, phrase_string(c->cause, "since")) == 0 &&
+               strcmp(phrase_string(told, "result"), phrase_string(c->cause, "result")) == 0);
+}
+
+static int judge_told(const Explanation *e, Case *c) {
+    const json_t *told = json_object_get(c->told, "cause");
+    const char *summary = phrase_string(told, "summary");
+    char clock[MOMENT_TEXT_MAX];
+    if (!*summary || is_told_still(c, told)) return 0;
+    const char *change = strcmp(phrase_string(c->told, "change"), "closed") == 0 ? "closed" : "changed hands";
+    return finding_add(c, "told", WEIGHT_NOTE,
+        text_printf(
+            "when it %s, at %s: %s", change, moment_clock(phrase_time(c->told, "seen"), e->now, clock), summary),
+        NULL);
+}
+
 static int judge_ephemeral(const Explanation *e, Case *c) {
     if (!c->ephemeral) return 0;
     const Snapshot *snapshot = &e->look.snapshot;
@@ -52,6 +73,7 @@ static void sort_findings(Case *c) {
 
 static int judge_case(const Explanation *e, Case *c) {
     int r = c->n_rows > 0 ? explain_judge_bound(e, c) : explain_judge_closed(e, c);
+    if (r >= 0) r = judge_told(e, c);
     if (r >= 0) r = judge_ephemeral(e, c);
     if (r >= 0) r = judge_firewall(&e->firewall, c);
     if (r < 0) return r;

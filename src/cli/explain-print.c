@@ -137,6 +137,13 @@ static void print_holders(const Cli *cli, const Explanation *e, const Case *c, G
     if (!told && c->before) print_process(cli, e, c->before, fate, facts);
 }
 
+static void print_lines(const Cli *cli, const char *label, const json_t *lines, Grid *facts) {
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        _cleanup_json_ json_t *line = document_string_safe(json_string_value(json_array_get(lines, i)));
+        fact(cli, facts, i ? "" : label, line ? strdup(json_string_value(line)) : NULL);
+    }
+}
+
 /* "failed (failed), result exit-code, exit status 1, 5 restarts, since ...". */
 static int print_unit(const Cli *cli, const Explanation *e, const Case *c, Grid *facts) {
     const char *unit = phrase_string(c->cause, "unit"), *state = phrase_string(c->cause, "state");
@@ -165,10 +172,9 @@ static int print_unit(const Cli *cli, const Explanation *e, const Case *c, Grid 
         fact(cli, facts, "unit", text);
     }
     const json_t *journal = json_object_get(c->cause, "journal");
-    for (size_t i = 0; i < json_array_size(journal); i++) {
-        _cleanup_json_ json_t *line = document_string_safe(json_string_value(json_array_get(journal, i)));
-        fact(cli, facts, i ? "" : "journal", line ? strdup(json_string_value(line)) : NULL);
-    }
+    const json_t *told = json_object_get(json_object_get(c->told, "cause"), "journal");
+    if (told && !json_equal(told, journal)) print_lines(cli, "then", told, facts);
+    print_lines(cli, "journal", journal, facts);
     if (*missing) fact(cli, facts, "unseen", strdup(missing));
     return 0;
 }

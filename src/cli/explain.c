@@ -12,6 +12,7 @@ static void case_done(Case *c) {
     free(c->rows);
     owner_unref(c->before);
     json_decref(c->cause);
+    json_decref(c->told);
     for (size_t i = 0; i < c->n_elsewhere; i++) {
         free(c->elsewhere[i].comm);
         free(c->elsewhere[i].netns);

@@ -101,6 +101,7 @@ typedef struct Case {
     int64_t last;          /* when it was last known to; 0: not known */
     bool by_history;       /* by history, not by baseline */
     json_t *cause;         /* cause/answer.h; NULL: nobody to ask about */
+    json_t *told;          /* data of the open incident's event that told a cause; NULL: none did */
     const Endpoint *moved; /* the same owner listens there, and that is new; borrowed */
     Elsewhere elsewhere[ELSEWHERE_MAX];
     size_t n_elsewhere;

@@ -128,3 +128,17 @@ void history_rows_free(HistoryRow *rows, size_t n) {
 int history_last(Store *store, int64_t *ret) {
     return db_integer(store, 0, ret, "SELECT max(id) FROM history", "");
 }
+
+int history_cause(Store *store, const char *incident, char **ret_document) {
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    bool row = false;
+    char *document = NULL;
+    int r = db_query(store, &statement,
+        "SELECT document FROM event WHERE incident = ? AND json_type(document, '$.data.cause') = 'object'"
+        " ORDER BY seq DESC LIMIT 1",
+        "t", incident);
+    if (r == 0) r = db_step(store, statement, &row);
+    if (r == 0 && row) r = db_string(statement, 0, &document);
+    if (r == 0) *ret_document = document;
+    return r;
+}

@@ -29,6 +29,9 @@ void history_rows_free(HistoryRow *rows, size_t n);
 /* The id of the newest row, 0 if there is none. */
 int history_last(Store *store, int64_t *ret);
 
+/* The document of an incident's latest event that tells a cause (data.cause). The caller frees; NULL: there is none. */
+int history_cause(Store *store, const char *incident, char **ret_document);
+
 #define HISTORY_ROWS_MAX 100000
 
 /* Removes some of what is older than `retain` and nobody waits for: history, sent and failed messages, ended incidents
