@@ -213,7 +213,7 @@ int daemon_reload(Daemon *d) {
     /* What is ignored or not counts in the coverage, so it is told anew. */
     json_decref(d->coverage);
     d->coverage = NULL;
-    /* Failed or not: what is in force now is said with it. */
-    daemon_ready(d);
-    return sd_event_source_set_time(d->tick, 1);
+    /* Failed or not: what is in force now is said once it has been looked by it, so that `status` says the same. */
+    d->ready_due = true;
+    return daemon_look(d);
 }

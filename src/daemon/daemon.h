@@ -92,7 +92,7 @@ struct Daemon {
     bool requests_wait;     /* for a tick: there was no snapshot yet, or the store failed */
     int64_t requests_after; /* requests up to this id are under way */
     TestRun *tests;
-    bool ready_due; /* systemd waits to hear that the first look is done */
+    bool ready_due; /* systemd waits to hear that the first look is done, or the first after a reload */
     bool stopping;
 };
 
@@ -120,6 +120,7 @@ int daemon_set_coverage(Daemon *d);
 
 /* tick.c */
 int daemon_start_ticks(Daemon *d);
+int daemon_look(Daemon *d);      /* a tick, here and now; the next one follows an interval later */
 void daemon_tick_now(Daemon *d); /* as soon as the event loop gets there */
 
 /* cause.c */

@@ -110,8 +110,7 @@ static int next_tick(Daemon *d, const Now *now, int64_t next_look) {
     return r < 0 ? r : sd_event_source_set_enabled(d->tick, SD_EVENT_ONESHOT);
 }
 
-static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
-    Daemon *d = userdata;
+int daemon_look(Daemon *d) {
     Snapshot snapshot = {0};
     int r = sockets_take(d->sockets, &snapshot);
     if (r < 0 && r != -ENOMEM) r = blind_snapshot(&d->snapshot, r, &snapshot);
@@ -158,6 +157,10 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
     if (d->requests_wait) daemon_look_at_requests(d);
     expire(d, &now);
     return next_tick(d, &now, next_look);
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
+    return daemon_look(userdata);
 }
 
 void daemon_tick_now(Daemon *d) {

@@ -64,6 +64,24 @@ def test_a_reload_is_reported_whether_it_was_taken_or_not(watch):
     assert "STOPPING=1\nSTATUS=Stopping\n" in running.notified
 
 
+def test_after_a_reload_status_answers_by_the_configuration_in_force(watch, listeners):
+    # so many that a look takes its time: what was stored before the reload must not be what is shown after it
+    for first in range(2000, 6000, 1000):
+        listeners.start(*[f"tcp@127.0.0.1@{port}" for port in range(first, first + 1000)], name="many")
+    running = watch(config_text())
+    wait_until(lambda: running.json("status")["baseline"]["learned"], 60, running.tail)
+    for port in range(8080, 8083):
+        listeners.start(f"tcp@0.0.0.0@{port}", name="web")
+        wait_until(lambda: running.json("status")["incidents"], 60, running.tail)
+        reload_and_wait(running, config_text({"unlisted": "ignore"}))
+        status = running.json("status")
+        assert status["incidents"] == [] and status["coverage"]["configuration"] is None, status
+        reload_and_wait(running, BAD)
+        assert "portwatch.conf:2" in running.json("status")["coverage"]["configuration"]
+        reload_and_wait(running, config_text())
+        assert running.json("status")["coverage"]["configuration"] is None
+
+
 def test_only_the_main_loop_pets_the_watchdog(watch):
     running = watch(config_text(), env={"WATCHDOG_USEC": "1000000"})
     mark = len(running.notified)
