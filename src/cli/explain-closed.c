@@ -12,10 +12,10 @@ static char *next_for_unit(const Case *c) {
     } commands[] = {
         {"failed", "sudo systemctl restart", ""},
         {"inactive", "sudo systemctl start", ""},
-        {"active", "journalctl -n 50 -u", ""},
-        {"activating", "journalctl -f -u", ""},
-        {"deactivating", "journalctl -f -u", ""},
-        {"reloading", "journalctl -f -u", ""},
+        {"active", "sudo journalctl -n 50 -u", ""},
+        {"activating", "sudo journalctl -f -u", ""},
+        {"deactivating", "sudo journalctl -f -u", ""},
+        {"reloading", "sudo journalctl -f -u", ""},
     };
     const char *state = phrase_string(c->cause, "state");
     for (size_t i = 0; i < ELEMENTSOF(commands); i++)
@@ -34,6 +34,8 @@ static char *next_closed(const Case *c) {
     if (c->before && strcmp(phrase_string(c->cause, "process"), "alive") == 0)
         return text_printf("ps -fp %d", c->before->pid);
     if (c->before || c->expected.n > 0) return next_portwatch("portwatch history", c, c->port);
+    /* root sees what is expected, and who held it */
+    if (!c->known && !c->root) return next_portwatch("sudo portwatch explain", c, c->port);
     return strdup("systemctl list-units --failed");
 }
 

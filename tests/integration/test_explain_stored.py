@@ -1,5 +1,6 @@
 """explain beside an open incident: what was seen when the port changed is said next to what is true now."""
 
+import json
 import subprocess
 import sys
 
@@ -52,3 +53,13 @@ def test_the_cause_at_the_time_and_the_cause_now(watch, listeners):
     # the database tells it without the daemon as well
     running.stop()
     assert explained(running)["told"]["cause"]["process"] == "alive"
+
+
+def test_who_cannot_see_what_is_expected_is_sent_to_root(watch):
+    running = watch(config_text())
+    result = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps", "-all",
+                             str(running.programs.cli), "--config", str(running.config), "--state-dir",
+                             str(running.state), "explain", str(PORT), "--json"], capture_output=True, text=True)
+    told = json.loads(result.stdout)
+    assert result.returncode == 1 and told["protocols"][0]["expectation_known"] is False
+    assert told["next"] == f"sudo portwatch explain {PORT}"

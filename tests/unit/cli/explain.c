@@ -184,8 +184,8 @@ static void test_next_of_a_unit(void **state) {
     } rows[] = {
         {"myapp.service", "failed", "sudo systemctl restart myapp.service"},
         {"myapp.service", "inactive", "sudo systemctl start myapp.service"},
-        {"myapp.service", "active", "journalctl -n 50 -u myapp.service"},
-        {"myapp@1.service", "activating", "journalctl -f -u myapp@1.service"},
+        {"myapp.service", "active", "sudo journalctl -n 50 -u myapp.service"},
+        {"myapp@1.service", "activating", "sudo journalctl -f -u myapp@1.service"},
         {"myapp.socket", "failed", "sudo systemctl restart myapp.socket"},
         {"dev-disk\\x2d1.service", "failed", "sudo systemctl restart 'dev-disk\\x2d1.service'"},
         /* nothing that could be started, or stand in a command */
