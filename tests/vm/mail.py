@@ -21,6 +21,7 @@ _AGE = r"\d+ \w+(?: \d+ \w+)?"
 _WHO = r"(?:unknown owner|\S+)(?: for \S+)?(?: \(user \S+\))?"
 _WHERE = (r"(?:all IPv4 addresses|all IPv6 addresses|all IPv4 and IPv6 addresses|this host only|[0-9a-f.:]+"
           r"(?:, [0-9a-f.:]+)*)")
+_UNIT = r"\S+\.(?:service|socket)"
 _ROW = r"(?:tcp6?|udp6?|udplite6?) +(?:[0-9a-f:.]+|\[\S+\]):\d+ +\S.*"
 # Each line of a body is one of these, whole.
 LINES = re.compile("|".join(f"(?:{line})" for line in [
@@ -56,8 +57,13 @@ LINES = re.compile("|".join(f"(?:{line})" for line in [
     r"(?:Owner|Was  )  (?:\S+|no known unit), /\S+, (?:socket held by /\S+, )?user \S+(?:, pid \d+)?",
     r"Owner  not known",
     r"Args   \S.*",
+    # why: how its unit ended, its last lines in the journal
+    rf"Cause  {_UNIT} failed at {_CLOCK}: (?:exit status \d+|killed by SIG[A-Z]+(?:, core dumped)?|killed for want of memory)",
+    rf"Cause  {_UNIT} was stopped at {_CLOCK} on request",
+    rf"Cause  {_UNIT} is not running(?:; its process \d+ has ended)?",
+    r"       \| [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+\[\d+\]: \S.*",
     r"On gate:",
-    r"  look   portwatch (?:list(?: \d+)?|status|check-config|diff)",
+    r"  look   portwatch (?:explain \d+|list(?: \d+)?|status|check-config|diff)",
     r"  keep   sudo portwatch accept (?:[A-Z2-9]{4}|--all) --reason \"\.\.\.\"",
     r"  later  sudo portwatch ack [A-Z2-9]{4}",
     # several events in one
@@ -65,7 +71,7 @@ LINES = re.compile("|".join(f"(?:{line})" for line in [
     r"  (?:CRITICAL|WARNING|RESOLVED|INFO) +(?:[A-Z2-9]{4}|-) +\S.*",
     r"--- \d+\. (?:CRITICAL|WARNING|RESOLVED|INFO) \S.*",
     # the foot
-    r"Seen: all host sockets\. Not seen: (?P<unseen>(?:[^;]+; )*)other network namespaces\.",
+    r"Seen: all host sockets\.(?: Not seen: (?P<unseen>[^.]+)\.)?",
 ]))
 
 
@@ -84,8 +90,8 @@ class Mail:
         return self.text.split("\n")
 
     def examine(self, unseen=r""):
-        """Raises AssertionError with what is wrong. unseen: what else than other namespaces the foot may name, a regular
-        expression."""
+        """Raises AssertionError with what is wrong. unseen: what the foot names as not seen, a regular expression; "":
+        nothing."""
         self._bytes()
         self._headers()
         self._structure()
@@ -142,8 +148,10 @@ class Mail:
         for line in self.text.split("\n"):
             assert line.isprintable(), f"control character in {line!r}"
             assert LINES.fullmatch(line), f"no line that is meant to be there: {line!r}"
-        foot = LINES.fullmatch(self.text.rstrip("\n").split("\n")[-1])["unseen"]
-        assert foot is not None and re.fullmatch(unseen, foot), f"the foot does not see {foot!r}"
+        foot = self.text.rstrip("\n").split("\n")[-1]
+        assert foot.startswith("Seen: "), f"the last line is {foot!r}"
+        not_seen = LINES.fullmatch(foot)["unseen"] or ""
+        assert re.fullmatch(unseen, not_seen), f"the foot does not see {not_seen!r}"
         assert "\n\n\n" not in self.text and not self.text.startswith("\n"), "stray empty lines"
 
 

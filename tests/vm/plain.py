@@ -69,10 +69,15 @@ class Running:
 # name: (its command's start, new pid namespace, user of the process, what its mails do not see)
 SETPRIV = ["setpriv", "--reuid=portwatch", "--regid=portwatch", "--init-groups", "--inh-caps=-all", "--bounding-set=-all",
            "--no-new-privs"]
+NO_MORE = "no CAP_SYS_PTRACE: there may be more"  # perhaps: of this machine's other processes of that number some may be seen
 WAYS = {
-    "as PID 1 of a container": ([], True, "root", r"the owners? of \d+ sockets?.*; "),
-    "as root in a chroot": ([], False, "root", r""),
-    "as user portwatch without capabilities": (SETPRIV, False, "portwatch", r"the owners? of \d+ sockets? \(.*\); "),
+    "as PID 1 of a container": ([], True, "root", r"the owners? of \d+ sockets? \(in a pid namespace of its own: owners "
+                                                  r"outside of it cannot be seen\)"),
+    # this machine's
+    "as root in a chroot": ([], False, "root", r"\d+ other network namespaces?"),
+    "as user portwatch without capabilities": (
+        SETPRIV, False, "portwatch", r"the owners? of \d+ sockets? \(no CAP_SYS_PTRACE and no CAP_DAC_READ_SEARCH: owners of "
+        rf"other users' sockets cannot be seen\); (?:perhaps|\d+) other network namespaces? \({NO_MORE}\)"),
 }
 
 
@@ -104,8 +109,9 @@ def live(root, checks, way, start, new_pids, user, unseen):
             assert re.search(rf"WARNING 8080/tcp opened on all IPv4 addresses: {named}$", mail.subject), mail.subject
         with checks(f"{way}: portwatch status says what it could not see"):
             result = root.run("portwatch", "--config", CONF, "--state-dir", STATE, "status")
-            said = "".join(re.findall(r"^not seen +(.*)$|^ {13,}(\S.*)$", result.stdout, re.M)[0])
-            assert result.returncode == 1 and re.match(unseen or "other network namespaces", said + "; "), result.stdout
+            first, more = re.search(r"^not seen +(\S.*)\n((?: {13,}\S.*\n)*)", result.stdout, re.M).groups()
+            said = "; ".join([first, *(line.strip() for line in more.splitlines())])
+            assert result.returncode == 1 and re.fullmatch(unseen, said), result.stdout
         with checks(f"{way}: it stops cleanly on SIGTERM"):
             daemon.stop()
         for number, mail in enumerate(pw.box.mails()[before:], 1):

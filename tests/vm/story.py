@@ -259,6 +259,7 @@ class Story:
             before = guest.path(world.CONFIG).read_bytes()
             kept = lasting(pw)
             old = main_pid(pw)
+            assert query(guest, "PRAGMA user_version") == [[int((self.higher / "schema").read_text()) - 1]]
             package = world.put_package(guest.path("/"), self.higher)
             guest.must("apt-get", "install", "-y", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", package)
             assert "99.0.0" in guest.must("portwatch", "--version")
