@@ -18,6 +18,8 @@ static char *next_for_unit(const Case *c) {
         {"reloading", "sudo journalctl -f -u", ""},
     };
     const char *state = phrase_string(c->cause, "state");
+    /* Our own words: no unit has a space in its name. */
+    if (strstr(phrase_string(c->cause, "summary"), " masked")) return next_unit("sudo systemctl unmask", c->before, "");
     for (size_t i = 0; i < ELEMENTSOF(commands); i++)
         if (strcmp(state, commands[i].state) == 0)
             return next_unit(commands[i].command, c->before, commands[i].arguments);

@@ -72,8 +72,8 @@ static void sort_findings(Case *c) {
 }
 
 static int judge_case(const Explanation *e, Case *c) {
-    int r = c->n_rows > 0 ? explain_judge_bound(e, c) : explain_judge_closed(e, c);
-    if (r >= 0) r = judge_told(e, c);
+    int r = judge_told(e, c);
+    if (r >= 0) r = c->n_rows > 0 ? explain_judge_bound(e, c) : explain_judge_closed(e, c);
     if (r >= 0) r = judge_ephemeral(e, c);
     if (r >= 0) r = judge_firewall(&e->firewall, c);
     if (r < 0) return r;

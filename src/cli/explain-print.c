@@ -137,10 +137,19 @@ static void print_holders(const Cli *cli, const Explanation *e, const Case *c, G
     if (!told && c->before) print_process(cli, e, c->before, fate, facts);
 }
 
-static void print_lines(const Cli *cli, const char *label, const json_t *lines, Grid *facts) {
+static bool has_line(const json_t *lines, const json_t *line) {
+    for (size_t i = 0; i < json_array_size(lines); i++)
+        if (json_equal(json_array_get(lines, i), line)) return true;
+    return false;
+}
+
+/* Those that are not in `shown` (may be NULL). */
+static void print_lines(const Cli *cli, const char *label, const json_t *lines, const json_t *shown, Grid *facts) {
     for (size_t i = 0; i < json_array_size(lines); i++) {
+        if (has_line(shown, json_array_get(lines, i))) continue;
         _cleanup_json_ json_t *line = document_string_safe(json_string_value(json_array_get(lines, i)));
-        fact(cli, facts, i ? "" : label, line ? strdup(json_string_value(line)) : NULL);
+        fact(cli, facts, label, line ? strdup(json_string_value(line)) : NULL);
+        label = "";
     }
 }
 
@@ -173,8 +182,8 @@ static int print_unit(const Cli *cli, const Explanation *e, const Case *c, Grid 
     }
     const json_t *journal = json_object_get(c->cause, "journal");
     const json_t *told = json_object_get(json_object_get(c->told, "cause"), "journal");
-    if (told && !json_equal(told, journal)) print_lines(cli, "then", told, facts);
-    print_lines(cli, "journal", journal, facts);
+    print_lines(cli, "then", told, journal, facts);
+    print_lines(cli, "journal", journal, NULL, facts);
     if (*missing) fact(cli, facts, "unseen", strdup(missing));
     return 0;
 }

@@ -208,6 +208,16 @@ static void test_next_of_a_unit(void **state) {
     }
 }
 
+static void test_a_masked_unit_cannot_be_started(void **state) {
+    Explanation e;
+    setup(&e, "myapp.service",
+        "{\"state\": \"inactive\", \"summary\": \"myapp.service was stopped at 14:02:03 CET on request; it is "
+        "masked\"}");
+    assert_int_equal(explain_judge(&e), 0);
+    assert_string_equal(e.next, "sudo systemctl unmask myapp.service");
+    explanation_done(&e);
+}
+
 static void test_a_unit_of_a_user(void **state) {
     Explanation e;
     setup(&e, NULL, "{\"state\": null, \"process\": \"gone\"}");
@@ -255,6 +265,7 @@ int main(void) {
         cmocka_unit_test(test_any_text),
         cmocka_unit_test(test_forwarding),
         cmocka_unit_test(test_next_of_a_unit),
+        cmocka_unit_test(test_a_masked_unit_cannot_be_started),
         cmocka_unit_test(test_a_unit_of_a_user),
         cmocka_unit_test(test_nothing_is_called_closed_that_was_not_seen),
         cmocka_unit_test(test_programs),
