@@ -37,17 +37,26 @@ def check_libc(result):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def wait_until(condition, timeout=10.0, what="", step=0.05):
-    """Polls until condition() is true and returns its value; fails the test when `timeout` (scaled) is over."""
+PATIENCE = 60  # seconds that a busy machine may need for what is done at once
+
+
+def within(condition, seconds, what="", step=0.05):
+    """Polls until condition() is true and returns its value; fails the test when `seconds` (scaled) are over."""
     __tracebackhide__ = True
-    end = time.monotonic() + timeout * SLOW
+    end = time.monotonic() + seconds * SLOW
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() >= end:
-            raise AssertionError(f"not within {timeout * SLOW:g} s: {what() if callable(what) else what or condition}")
+            raise AssertionError(f"not within {seconds * SLOW:g} s: {what() if callable(what) else what or condition}")
         time.sleep(step)
+
+
+def wait_until(condition, timeout=PATIENCE, what="", step=0.05):
+    """The same where the time is no matter: it is at least PATIENCE."""
+    __tracebackhide__ = True
+    return within(condition, max(timeout, PATIENCE), what, step)
 
 
 def stays(condition, seconds, what=""):
@@ -189,6 +198,7 @@ class Watch:
         self.env, self.arguments, self.wrapper = dict(env or {}), list(arguments), list(wrapper)
         self.process = None
         self.notified = ""
+        self.markers = 0
         self.plugin_crashes = False  # of the notifier `bad`, on purpose: a sanitised child says so
         if config is not None:
             self.configure(config)
@@ -208,7 +218,7 @@ class Watch:
                 "--plugin-dir", str(self.programs.plugins), "--notify-program", str(self.programs.notify),
                 "--cause-program", str(self.programs.cause), *self.arguments]
 
-    def start(self, ready=True, timeout=15, **env):
+    def start(self, ready=True, timeout=PATIENCE, **env):
         """Starts it and waits until it says READY=1 (Type=notify). ready=False: does not wait."""
         address = str(self.directory / "notify")
         with contextlib.suppress(FileNotFoundError):
@@ -242,7 +252,7 @@ class Watch:
     def is_ready(self):
         return "READY=1" in self.notified
 
-    def stop(self, timeout=15):
+    def stop(self, timeout=PATIENCE):
         """An orderly end: exit status 0, and nothing said by a sanitizer."""
         if self.process and self.process.poll() is None:
             self.process.terminate()
@@ -262,7 +272,7 @@ class Watch:
         self.process.wait()
         self._ended()
 
-    def wait_exit(self, timeout=15):
+    def wait_exit(self, timeout=PATIENCE):
         """Waits for it to end by itself and returns the status."""
         status = self.process.wait(timeout * SLOW)
         self._ended()
@@ -299,6 +309,12 @@ class Watch:
 
     def tail(self):
         return self.log()[-4000:]
+
+    def look_at(self, listeners):
+        """Returns when it has looked at what is there now: a port on loopback, history and no more, is known to it."""
+        self.markers += 1
+        listeners.start(f"tcp@127.0.0.1@{self.markers}", name="marker")
+        self.wait_log(rf"\b{self.markers}/tcp: opened")
 
     # the command line
 

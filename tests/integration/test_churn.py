@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import config_text, hook_section, learned_everywhere, kinds, posted_events, SLOW
+from harness import config_text, hook_section, learned_everywhere, kinds, posted_events, wait_until, SLOW
 
 TICKS = int(os.environ.get("PORTWATCH_TICKS", "600"))
 
@@ -45,6 +45,8 @@ def test_churn_of_a_reuseport_group_closes_nothing_and_nothing_grows(watch, list
         running = watch(config_text({"interval": "100ms", "settle": "200ms", "settle_closed": "200ms"},
                                     hook_section(hook)))
         learned_everywhere(hook)
+        # what the first message needed has come and gone
+        wait_until(lambda: running.json("status")["notifiers"][0]["last_success"], what=running.tail)
         time.sleep(5)
         descriptors, rss = running.descriptors(), running.rss()
         end = time.monotonic() + TICKS / 10

@@ -69,7 +69,8 @@ def told_in(hook, name):
 
 
 def configuration(hook, keys=None):
-    return config_text({**ALL, **(keys or {})}, hook_section(hook, secret=hook.secret, group_wait="1s"))
+    # namespaces of the tests that run beside this one are told of as well
+    return config_text({**ALL, **(keys or {})}, hook_section(hook, secret=hook.secret, group_wait="1s", max_per_hour="3600"))
 
 
 def test_ports_are_told_where_they_are_and_an_end_is_one_event(watch, listeners, spaces, hook):

@@ -60,7 +60,7 @@ class Sink:
 
     def wait(self, n):
         """The sender does not wait for us."""
-        harness.wait_until(lambda: len(self.lines) >= n, 10, f"{n} connections")
+        harness.wait_until(lambda: len(self.lines) >= n, what=f"{n} connections")
         return self.lines
 
     def __exit__(self, *_):
@@ -75,7 +75,7 @@ def test_a_third_partys_plugin_works(driver, third, place):
     with Sink() as sink:
         run = driver.run("third", {"port": sink.port, "credential": "token", "name_file": place / "names"}, "--credentials",
                          place, plugin_dir=third)
-        wait_for(lambda: len(sink.lines) == 2, 5)  # the plugin does not wait for an answer
+        wait_for(lambda: len(sink.lines) == 2, harness.PATIENCE)  # the plugin does not wait for an answer
     assert [(d.recipient, d.outcome) for d in run.deliveries] == [("ann", "delivered"), ("bob", "delivered")]
     assert sink.lines == [f'0b1c8e52-6f0a-4a63-9d3c-0d1f6f0e9a11|{name}|t0ken|a subject|{{"specversion":"1.0"}}\n'
                           for name in ("ann", "bob")]

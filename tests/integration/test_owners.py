@@ -108,6 +108,7 @@ def inside(programs, netns):
 
     def start(script, *specs):
         started.append(unshared(programs, script, *specs))
+        return started[-1]
 
     yield start
     for process in started:
@@ -126,10 +127,12 @@ def test_a_path_of_another_mount_namespace_is_not_looked_up_on_the_host(programs
     assert owner["exe"] == f"{place}/there/app"
     assert "exe_deleted" not in owner and "exe_replaced" not in owner
     # replaced there, while the host has nothing at that path
-    inside(f'mount -t tmpfs none {place}/there; cp "$HOLDER" {place}/there/new; cp "$HOLDER" {place}/there/app; '
-           f'(sleep 0.2; mv {place}/there/new {place}/there/app) & exec {place}/there/app "$@"', "tcp@0.0.0.0@81")
-    wait_until(lambda: owner_of(programs, 81).get("exe_replaced"), 20, "replaced")
-    assert "exe_deleted" not in owner_of(programs, 81)
+    app = inside(f'mount -t tmpfs none {place}/there; cp "$HOLDER" {place}/there/new; cp "$HOLDER" {place}/there/app; '
+                 f'exec {place}/there/app "$@"', "tcp@0.0.0.0@81")
+    assert "exe_replaced" not in owner_of(programs, 81)
+    subprocess.run(["nsenter", "-t", str(app.pid), "-m", "mv", place / "there/new", place / "there/app"], check=True)
+    owner = owner_of(programs, 81)
+    assert owner["exe_replaced"] and "exe_deleted" not in owner
 
 
 def package_by_dpkg(path):
@@ -195,7 +198,7 @@ def test_a_socket_of_the_kernel_is_the_kernels(programs, netns, watch, hook):
 def test_an_upgrade_at_the_same_path_is_no_alarm(listeners, programs, place, watch, hook):
     program = place / "bin" / "service"
     old = listeners.start("tcp@0.0.0.0@80", name="service")
-    running = watch(config_text({"settle": "500ms", "settle_closed": "5s"}, hook_section(hook)))
+    running = watch(config_text({"settle": "500ms", "settle_closed": "8s"}, hook_section(hook)))
     learned_everywhere(hook)
     # as dpkg does it: another file in its place, the old program runs on, is stopped, the new one started
     new = place / "bin" / "service.dpkg-new"
@@ -204,7 +207,7 @@ def test_an_upgrade_at_the_same_path_is_no_alarm(listeners, programs, place, wat
     new.rename(program)
     stays(lambda: len(hook.requests) == 1, 2, "told while the old program runs")
     listeners.stop(old)
-    time.sleep(0.5)
+    running.look_at(listeners)
     listeners.start("tcp@0.0.0.0@80", name="service")
-    stays(lambda: len(hook.requests) == 1, 7, "told after the restart")
+    stays(lambda: len(hook.requests) == 1, 10, "told after the restart")
     assert running.json("diff", status=(0,)) is not None

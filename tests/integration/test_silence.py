@@ -67,13 +67,13 @@ def test_connections_of_clients_are_no_changes(watch, listeners, mail, hook):
 
 def test_a_restart_within_settle_is_one_line_of_history(watch, listeners, mail, hook):
     web = listeners.start("tcp@0.0.0.0@80", "tcp@::@80@v6only", name="nginx", forks=2)
-    running = watch(config_text({"settle": "3s", "settle_closed": "3s"}, notifiers(mail, hook)))
+    running = watch(config_text({"settle": "300ms", "settle_closed": "8s"}, notifiers(mail, hook)))
     learned_everywhere(mail, hook)
     before = len(bounces(running, 80))
     listeners.stop(web)
-    time.sleep(1)
+    running.look_at(listeners)
     listeners.start("tcp@0.0.0.0@80", "tcp@::@80@v6only", name="nginx", forks=2)
-    silent(mail, hook, 6)
+    silent(mail, hook, 10)
     assert len(bounces(running, 80)) == before + 1, running.history()
 
 
