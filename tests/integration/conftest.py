@@ -1,3 +1,4 @@
+import fcntl
 import os
 import pathlib
 import shutil
@@ -34,6 +35,14 @@ def place():
     directory.chmod(0o755)
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def hostile_alone():
+    """The plugin `hostile` tries to make files of one name: one test at a time looks whether it could."""
+    with open(pathlib.Path(tempfile.gettempdir()) / "portwatch-test-hostile.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

@@ -291,11 +291,13 @@ class Watch:
         self.process.send_signal(signal.SIGHUP)
 
     def reloaded(self, text, expect, timeout=10):
-        """Installs another configuration, reloads, and waits until the log says `expect` (a regular expression)."""
-        before = len(self.log())
+        """Installs another configuration, reloads, and waits until the log says `expect` (a regular expression) and it has
+        been looked by it."""
+        before, mark = len(self.log()), len(self.notified)
         self.configure(text)
         self.reload()
         wait_until(lambda: re.search(expect, self.log()[before:]), timeout, lambda: f"log says {expect!r}:\n{self.tail()}")
+        wait_until(lambda: re.search(r"(?s)RELOADING=1.*READY=1", self.notified[mark:]), timeout, self.tail)
 
     def log(self):
         try:

@@ -192,7 +192,7 @@ class Exim:
             except OSError:
                 return False
 
-        if not wait_for(up, 15):
+        if not wait_for(up, 60):
             raise RuntimeError(f"exim did not come up: {self.log()}")
         return self
 
@@ -236,7 +236,7 @@ class Exim:
     def mails(self):
         return [parse_mail(raw) for raw in self.raw_mails()]
 
-    def wait_mails(self, count, timeout=15):
+    def wait_mails(self, count, timeout=60):
         """Waits for at least `count` mails and returns all there are."""
         wait_for(lambda: len(self.raw_mails()) >= count, timeout)
         return self.mails()
@@ -289,7 +289,7 @@ class Smtp:
     def __exit__(self, *_):
         self._controller.stop()
 
-    def wait_mails(self, count, timeout=10):
+    def wait_mails(self, count, timeout=60):
         wait_for(lambda: len(self.mails) >= count, timeout)
         return self.mails
 
@@ -538,7 +538,7 @@ class HttpServer(_Threaded):
         else:
             peer.shutdown(socket.SHUT_WR)
 
-    def wait_requests(self, count, timeout=15):
+    def wait_requests(self, count, timeout=60):
         wait_for(lambda: len(self.requests) >= count, timeout)
         return self.requests
 

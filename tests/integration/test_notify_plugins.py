@@ -23,6 +23,9 @@ from servers import HttpServer, ca, wait_for  # noqa: F401
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / "plugins"
 HEADER = pathlib.Path(__file__).resolve().parents[2] / "src/plugins/plugin.h"
 
+# their ports are nobody else's
+pytestmark = pytest.mark.usefixtures("netns")
+
 
 @pytest.fixture(params=["cc", "c++"])
 def third(request, driver, place):
@@ -91,7 +94,7 @@ def test_what_a_plugin_says_is_escaped(driver, third):
                                                  "driver.conf:2: [notifier:drive] port: is not a port"]
 
 
-def test_a_hostile_plugin_finds_every_door_shut(driver, place):
+def test_a_hostile_plugin_finds_every_door_shut(driver, place, hostile_alone):
     nobody = pwd.getpwnam("portwatch" if any(u.pw_name == "portwatch" for u in pwd.getpwall()) else "nobody")
     inside = place / "state"
     inside.mkdir(0o700)
@@ -115,7 +118,7 @@ def test_a_hostile_plugin_finds_every_door_shut(driver, place):
 
 BROKEN = {
     "crash": "was killed by SIGSEGV", "abort": "was killed by SIGABRT", "exit": "exited with status 7",
-    "hang": "did not answer within 2 s and was killed", "garbage": "sent what is not an answer",
+    "hang": "did not answer within 6 s and was killed", "garbage": "sent what is not an answer",
     "huge-frame": "sent what is not an answer", "liar": "sent what is not an answer", "close": "closed its connection",
 }
 
@@ -125,7 +128,7 @@ def test_a_broken_plugin_stops_nobody_else(driver, plugin):
     if plugin == "crash" and sanitised(driver):
         pytest.skip("ASan turns the crash into an exit")
     with HttpServer() as server:
-        run = driver.run("webhook", {"url": server.url}, "--beside", plugin, "--deadline", 2000, "--times", 3)
+        run = driver.run("webhook", {"url": server.url}, "--beside", plugin, "--deadline", 6000, "--times", 3)
         assert [d.outcome for d in run.deliveries] == ["delivered"] * 3
     deliveries = [l for l in run.beside if l.startswith("delivery")]
     assert deliveries and all("retry" in l and BROKEN[plugin] in l for l in deliveries), run.beside
@@ -158,11 +161,11 @@ def test_output_is_bounded_and_escaped(driver):
     ("nothing", "plugin nothing: does not export pw_plugin_v1"),
     ("absent", "plugin absent: there is no such plugin"),
     ("../email", "a plugin's name is [a-z][a-z0-9-]{0,31}"),
-    ("hang-configure", "plugin hang-configure did not answer within 2 s and was killed"),
+    ("hang-configure", "plugin hang-configure did not answer within 6 s and was killed"),
 ])
 def test_plugins_that_cannot_be_used(driver, plugin, fault):
-    assert driver.check(plugin, (), "--deadline", 2000) == [f"driver.conf:1: [notifier:drive] {fault}"]
-    run = driver.run(plugin, (), "--deadline", 2000)
+    assert driver.check(plugin, (), "--deadline", 6000) == [f"driver.conf:1: [notifier:drive] {fault}"]
+    run = driver.run(plugin, (), "--deadline", 6000)
     assert run.trouble == [fault] and not run.deliveries
 
 
@@ -179,7 +182,7 @@ def test_the_child_ends_when_idle_and_is_small(driver, ca):
         rss = {l.split()[1]: int(l.split()[2]) for l in run.lines if l.startswith("rss ")}
         if not sanitised(driver):
             assert rss["RssAnon:"] < 5 * 1024, rss
-        run = driver.run("webhook", good, "--idle", 200, "--linger", 800)
+        run = driver.run("webhook", good, "--idle", 200, "--linger", 3000)
         assert "rss none" in run.lines
 
 
@@ -198,7 +201,7 @@ def without_landlock():
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="the number of the call is not known here")
-def test_without_landlock_the_other_walls_stand_and_it_is_said(driver):
+def test_without_landlock_the_other_walls_stand_and_it_is_said(driver, hostile_alone):
     run = driver.run("hostile", preexec_fn=without_landlock)
     assert run.missing == ["started [landlock: this kernel has none]"]
     found = run.only.reason.split("open: ", 1)[1]
@@ -222,7 +225,7 @@ def test_the_child_dies_with_its_parent(driver):
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert wait_for(lambda: not pathlib.Path(f"/proc/{child}").exists() or
-                        "State:\tZ" in pathlib.Path(f"/proc/{child}/status").read_text(), 5)
+                        "State:\tZ" in pathlib.Path(f"/proc/{child}/status").read_text(), harness.PATIENCE)
     finally:
         process.kill()
         process.stdout.close()

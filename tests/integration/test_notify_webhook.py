@@ -9,6 +9,8 @@ import pytest
 from notifydriver import driver  # noqa: F401
 from servers import HttpServer, ca, free_port, http_server, verify_signature, webhook_secret  # noqa: F401
 
+# their ports are nobody else's
+pytestmark = pytest.mark.usefixtures("netns")
 ID = "0b1c8e52-6f0a-4a63-9d3c-0d1f6f0e9a11"
 
 
@@ -76,9 +78,10 @@ def test_redirects_are_not_followed(driver, http_server):
 def test_rude_servers(driver, http_server, what, outcome):
     http_server.respond = what
     start = time.monotonic()
-    one = driver.run("webhook", {"url": http_server.url}, "--deadline", 3000).only
+    # only the one that is delivered has to be done with before its time is over
+    one = driver.run("webhook", {"url": http_server.url}, "--deadline", 3000 if outcome == "retry" else 20000).only
     assert one.outcome == outcome, one.reason
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
 
 
 def test_certificates_are_checked(driver, ca):

@@ -29,7 +29,7 @@ STARTS = {"root": [], "unit": drop("dac_read_search", "sys_ptrace"), "no capabil
 
 
 @pytest.mark.parametrize("start", STARTS)
-def test_a_hostile_plugin_finds_every_door_of_the_daemon_shut(programs, place, watch, start):
+def test_a_hostile_plugin_finds_every_door_of_the_daemon_shut(programs, place, watch, hostile_alone, start):
     wrapper, user = STARTS[start], portwatch_user()
     if wrapper and subprocess.run([*wrapper, "true"], capture_output=True).returncode != 0:
         pytest.skip("these capabilities cannot be had here")
