@@ -5,7 +5,7 @@ _portwatch_tokens() {
 }
 
 _portwatch_ports() {
-    portwatch "$@" list 2>/dev/null | sed -n 's/^\(tcp\|udp\)6\{0,1\}  *[^ ]*:\([0-9]*\) .*$/\2\/\1/p' | sort -u
+    portwatch "$@" list 2>/dev/null | sed -n 's/^\(- \)\{0,1\}\(tcp\|udp\)6\{0,1\}  *[^ ]*:\([0-9]*\) .*$/\3\/\2/p' | sort -u
 }
 
 _portwatch_notifiers() {

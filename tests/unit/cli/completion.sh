@@ -33,4 +33,11 @@ if [[ $offered != "$known" ]]; then
     diff <(echo "$offered") <(echo "$known")
     failures=$((failures + 1))
 fi
+
+# What is expected and gone is what explain is asked about.
+portwatch() {
+    printf '%s\n' 'PROTO  ADDRESS       OWNER' 'tcp6   :::80         web (user www)' '' 'Expected, but not there:' \
+        '- tcp  0.0.0.0:7071  myapp (user app)' '- udp  0.0.0.0:5353  dns'
+}
+expect "portwatch explain " "^ 5353/udp 7071/tcp 80/tcp $"
 exit $((failures > 0))
