@@ -47,7 +47,8 @@ packages='gcc g++ libc6-dev clang llvm libclang-rt-14-dev meson ninja-build pkg-
     libinih-dev libsqlite3-dev libmnl-dev libjansson-dev libssl-dev libcmocka-dev scdoc ca-certificates
     python3 python3-pytest python3-pytest-xdist python3-aiosmtpd python3-jsonschema exim4-daemon-light openssl iproute2
     net-tools nftables procps util-linux mount mandoc shellcheck
-    build-essential debhelper dpkg-dev fakeroot lintian rpm mmdebstrap eatmydata systemd systemd-container'
+    build-essential debhelper dpkg-dev fakeroot lintian rpm mmdebstrap eatmydata systemd systemd-container
+    qemu-system-x86 e2fsprogs'
 
 install_dependencies() {
     local missing=() package

@@ -69,7 +69,8 @@ class Running:
 # name: (its command's start, new pid namespace, user of the process, what its mails do not see)
 SETPRIV = ["setpriv", "--reuid=portwatch", "--regid=portwatch", "--init-groups", "--inh-caps=-all", "--bounding-set=-all",
            "--no-new-privs"]
-NO_MORE = "no CAP_SYS_PTRACE: there may be more"  # perhaps: of this machine's other processes of that number some may be seen
+# of processes of the same number in other guests some may be seen: else it is "perhaps"
+NO_MORE = "no CAP_SYS_PTRACE: there may be more"
 WAYS = {
     "as PID 1 of a container": ([], True, "root", r"the owners? of \d+ sockets? \(in a pid namespace of its own: owners "
                                                   r"outside of it cannot be seen\)"),

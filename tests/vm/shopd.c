@@ -1,7 +1,7 @@
-/* A service for the guests: shopd [-d DIR] [-e STATUS] [ADDRESS PORT]... Listens, or takes the sockets of a socket unit, and
- * answers each HTTP request with 204. -d: keeps each request there, as a file of its own. -e: at SIGUSR1 it says why it
- * cannot go on, and ends with that status. Copied elsewhere it is a service of another name. Linked statically, so that the
- * guest needs nothing for it. */
+/* A service for the guests: shopd [-d DIR] [-e STATUS] [-m] [ADDRESS PORT]... Listens, or takes the sockets of a socket
+ * unit, and answers each HTTP request with 204. -d: keeps each request there, as a file of its own. -e: at SIGUSR1 it
+ * says why it cannot go on, and ends with that status. -m: at SIGUSR1 it takes all the memory it gets. Copied elsewhere
+ * it is a service of another name. Linked statically, so that the guest needs nothing for it. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -11,10 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SOCKETS = 64, FIRST_PASSED = 3, REQUEST = 1 << 20 };
+enum { SOCKETS = 64, FIRST_PASSED = 3, REQUEST = 1 << 20, MEAL = 1 << 20, MEALS = 256 };
 
 static struct pollfd sockets[SOCKETS];
 static nfds_t n_sockets;
@@ -80,12 +81,24 @@ static void give_up(int number) {
     _exit(write(1, words, sizeof words - 1) > 0 ? status : 99);
 }
 
+/* More than any limit of the tests: it never comes to its end. */
+static void eat(int number) {
+    (void)number;
+    for (int i = 0; i < MEALS; i++) {
+        char *meal = mmap(NULL, MEAL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (meal == MAP_FAILED) _exit(98);
+        memset(meal, 1, MEAL);
+    }
+    _exit(97);
+}
+
 int main(int argc, char **argv) {
     const char *directory = NULL, *passed = getenv("LISTEN_FDS");
     for (int i = 0; passed && i < atoi(passed); i++) add(FIRST_PASSED + i);
-    for (int c; (c = getopt(argc, argv, "d:e:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "d:e:m")) != -1;) {
         if (c == 'd') directory = optarg;
         if (c == 'e') status = atoi(optarg);
+        if (c == 'm') signal(SIGUSR1, eat);
         if (c == '?') return 64;
     }
     if (status) {

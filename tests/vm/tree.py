@@ -1,5 +1,5 @@
 """A small Debian 12 with systemd, exim and what portwatch depends on: the ground that every guest stands on, never written
-to. Kept in build/ for a week, or until this file changes."""
+to. Kept in build/ for a week, or until this file or the hook changes. With a kernel for the one that is a whole machine."""
 
 import datetime
 import hashlib
@@ -10,12 +10,14 @@ import subprocess
 import tempfile
 
 # The libraries are here so that apt, without a network, installs the package from a file. certificates: system trust.
-INCLUDE = """systemd systemd-sysv dbus ca-certificates exim4-daemon-light
+# kmod: for the machine with a kernel of its own. iproute2: `ip netns`.
+INCLUDE = """systemd systemd-sysv dbus ca-certificates exim4-daemon-light kmod iproute2
     libcurl4 libinih1 libjansson4 libmnl0 libsqlite3-0 libssl3 libsystemd0""".split()
 OPTIONS = ['--aptopt=Acquire::Languages "none"', '--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io",
            "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
            "--dpkgopt=path-exclude=/usr/share/locale/*"]
 SUITE = "bookworm"
+KERNEL = pathlib.Path(__file__).with_name("kernel.sh")
 
 
 def sources():
@@ -29,7 +31,7 @@ def make(directory):
     """The tree's path; made first if it is not there."""
     directory.mkdir(parents=True, exist_ok=True)
     week = "{}-{}".format(*datetime.date.today().isocalendar()[:2])
-    key = hashlib.sha256(pathlib.Path(__file__).read_bytes() + week.encode()).hexdigest()[:16]
+    key = hashlib.sha256(pathlib.Path(__file__).read_bytes() + KERNEL.read_bytes() + week.encode()).hexdigest()[:16]
     tree = directory / f"tree-{key}"
     if tree.is_dir():
         return tree
@@ -37,12 +39,15 @@ def make(directory):
     eatmydata = ["eatmydata"] if shutil.which("eatmydata") else []
     try:
         subprocess.run([*eatmydata, "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
-                        "--include=" + ",".join(INCLUDE), *OPTIONS, SUITE, new / "root", *sources()],
+                        "--include=" + ",".join(INCLUDE), f"--customize-hook={KERNEL}", *OPTIONS, SUITE, new / "root",
+                        *sources()],
                        check=True, timeout=400, stdin=subprocess.DEVNULL)
         # what the package brings is installed whole
         for left in (new / "root/etc/dpkg/dpkg.cfg.d").glob("*mmdebstrap"):
             left.unlink()
         (new / "root/etc/machine-id").write_text("")
+        # at each boot a service in a network namespace of its own, which a message would count or not
+        (new / "root/etc/systemd/system/e2scrub_reap.service").symlink_to("/dev/null")
         (new / "root").chmod(0o755)
         for old in directory.glob("tree-*"):
             shutil.rmtree(old)
