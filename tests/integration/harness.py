@@ -324,7 +324,7 @@ class Watch:
         """Runs portwatch with this configuration and state: CompletedProcess with text."""
         result = subprocess.run([str(self.programs.cli), "--config", str(self.config), "--state-dir", str(self.state),
                                  "--plugin-dir", str(self.programs.plugins), "--notify-program", str(self.programs.notify),
-                                 *arguments], input=stdin, capture_output=True, text=True, timeout=60 * SLOW,
+                                 *arguments], input=stdin, capture_output=True, text=True, timeout=180 * SLOW,
                                 errors="replace", **more)
         assert not SANITIZER.search(result.stderr), result.stderr
         return result

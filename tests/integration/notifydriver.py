@@ -61,7 +61,7 @@ class Driver:
         return [str(self.program), str(self.worker), str(self.plugins if plugin_dir is None else plugin_dir), plugin,
                 *sets, *map(str, options)]
 
-    def run(self, plugin, settings=(), *options, timeout=90, plugin_dir=None, env=None, **popen):
+    def run(self, plugin, settings=(), *options, timeout=300, plugin_dir=None, env=None, **popen):
         done = subprocess.run(self.command(plugin, settings, *options, plugin_dir=plugin_dir), stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=timeout, env={**os.environ, **(env or {})}, **popen)
         assert done.returncode == 0, (done.stdout, done.stderr)

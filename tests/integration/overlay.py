@@ -54,7 +54,7 @@ class Machine:
         return ["nsenter", "-t", str(self.holder.pid), "--mount", "--net", "--wd=" + str(self.directory),
                 *map(str, arguments)]
 
-    def run(self, *arguments, timeout=60):
+    def run(self, *arguments, timeout=300):
         """Without a terminal or anything to read: a question that dpkg asks is an error."""
         return subprocess.run(self.command(*arguments), capture_output=True, text=True, stdin=subprocess.DEVNULL,
                               timeout=timeout * SLOW, env={**os.environ, "LC_ALL": "C.UTF-8"})

@@ -171,7 +171,7 @@ def test_messages_that_waited_when_it_was_killed_are_sent_after(watch, listeners
 
 def test_a_second_daemon_on_the_same_state_is_refused(watch, programs):
     running = watch(config_text())
-    second = subprocess.run(running.command(), capture_output=True, text=True, timeout=30)
+    second = subprocess.run(running.command(), capture_output=True, text=True, timeout=180)
     assert second.returncode not in (0, -9)
     assert str(running.state) in second.stderr or "lock" in second.stderr.lower(), second.stderr
     assert running.process.poll() is None

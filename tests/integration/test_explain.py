@@ -74,7 +74,7 @@ def explain(programs, place, host):
         command = [*wrapper, str(programs.cli), "--config", str(config), "--state-dir", str(state), "--cause-program",
                    str(programs.cause), "explain", str(port)]
         def both():
-            return [subprocess.run([*command, *more], capture_output=True, text=True, errors="replace", timeout=60 * SLOW)
+            return [subprocess.run([*command, *more], capture_output=True, text=True, errors="replace", timeout=180 * SLOW)
                     for more in ((), ("--json",))]
 
         human, machine = both()
@@ -563,7 +563,12 @@ def test_no_nft(explain, listeners, place):
 
 def test_an_nft_that_never_ends_its_output(explain, listeners, place):
     listeners.start("tcp@0.0.0.0@7071", name="myapp")
-    told = explain(7071, wrapper=without_nft("#!/bin/sh\nexec yes 'tcp dport 7071'\n", place))
+    endless = without_nft("#!/bin/sh\nexec yes 'tcp dport 7071'\n", place)
+    for _ in range(10):
+        told = explain(7071, wrapper=endless)
+        # a busy machine may be out of time before it is too long
+        if "timed out" not in (told.document["firewall"].get("reason") or ""):
+            break
     assert told.document["firewall"]["read"] is False and "too long" in told.document["firewall"]["reason"]
     assert told.decides()[0] == "expectation-unknown"
 

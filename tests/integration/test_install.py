@@ -42,7 +42,7 @@ class Install:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20 * SLOW)
+        return self.process.wait(60 * SLOW)
 
 
 def test_install_watches_at_once_and_again_keeps_what_was_edited(machine, checkout):
