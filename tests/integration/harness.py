@@ -40,23 +40,28 @@ def check_libc(result):
 PATIENCE = 60  # seconds that a busy machine may need for what is done at once
 
 
-def within(condition, seconds, what="", step=0.05):
-    """Polls until condition() is true and returns its value; fails the test when `seconds` (scaled) are over."""
+def wait_until(condition, timeout=PATIENCE, what="", step=0.05):
+    """Polls until condition() is true and returns its value; fails the test when `timeout` (at least PATIENCE, scaled)
+    is over: how long it takes is no matter."""
     __tracebackhide__ = True
-    end = time.monotonic() + seconds * SLOW
+    timeout = max(timeout, PATIENCE) * SLOW
+    end = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() >= end:
-            raise AssertionError(f"not within {seconds * SLOW:g} s: {what() if callable(what) else what or condition}")
+            raise AssertionError(f"not within {timeout:g} s: {what() if callable(what) else what or condition}")
         time.sleep(step)
 
 
-def wait_until(condition, timeout=PATIENCE, what="", step=0.05):
-    """The same where the time is no matter: it is at least PATIENCE."""
-    __tracebackhide__ = True
-    return within(condition, max(timeout, PATIENCE), what, step)
+def stalled():
+    """Seconds since boot in which something waited for a processor or a disk; 0 where the kernel does not count it."""
+    total = 0
+    for what in ("cpu", "io"):
+        with contextlib.suppress(OSError):
+            total += int(re.search(r"some .*total=(\d+)", pathlib.Path(f"/proc/pressure/{what}").read_text()).group(1))
+    return total / 1e6
 
 
 def stays(condition, seconds, what=""):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness import (SLOW, config_text, email_section, hook_section, kinds, learned_everywhere, mail_text,
-                     posted_events, stays, strict_mails, wait_until, within)
+                     posted_events, stalled, stays, strict_mails, wait_until)
 from servers import verify_signature
 
 
@@ -29,9 +29,14 @@ def test_a_listener_is_one_mail_and_one_signed_post_and_one_resolved_when_it_goe
 
     web = listeners.start("tcp@0.0.0.0@8080", name="web")
     seconds = sum(int(re.match(r"\d+", v)[0]) / (1000 if "ms" in v else 1) for v in times.values())
-    begun = time.monotonic()
-    within(lambda: len(mail.raw_mails()) == 2 and len(hook.requests) == 2, seconds + 2, "one mail and one post")
-    assert time.monotonic() - begun <= (seconds + 2) * SLOW
+
+    def soon(count, what):
+        """In the time a person waits for a mail; what else this machine has to do at the moment is no part of it."""
+        begun, busy = time.monotonic(), stalled()
+        wait_until(lambda: len(mail.raw_mails()) == count and len(hook.requests) == count, what=what)
+        assert time.monotonic() - begun - (stalled() - busy) <= (seconds + 2) * SLOW, what
+
+    soon(2, "one mail and one post")
     stays(lambda: len(mail.raw_mails()) == 2 and len(hook.requests) == 2, 2, "a second message")
 
     opened = strict_mails(mail)[1]
@@ -57,7 +62,7 @@ def test_a_listener_is_one_mail_and_one_signed_post_and_one_resolved_when_it_goe
     assert data["incident"] in mail_text(opened)
 
     listeners.stop(web)
-    within(lambda: len(mail.raw_mails()) == 3 and len(hook.requests) == 3, seconds + 2, "one resolved each")
+    soon(3, "one resolved each")
     stays(lambda: len(mail.raw_mails()) == 3 and len(hook.requests) == 3, 2, "a second message")
     resolved = strict_mails(mail)[2]
     assert "RESOLVED" in resolved["Subject"] and "8080/tcp" in resolved["Subject"]
