@@ -315,6 +315,18 @@ const Endpoint *endpoints_find(const Endpoints *list, const Endpoint *key) {
     return list->n ? bsearch(key, list->items, list->n, sizeof *list->items, compare_items) : NULL;
 }
 
+size_t endpoints_lower_bound(const Endpoints *list, const Endpoint *key) {
+    size_t low = 0, high = list->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (endpoint_compare(&list->items[middle], key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 void endpoints_done(Endpoints *list) {
     for (size_t i = 0; i < list->n; i++) endpoint_done(&list->items[i]);
     free(list->items);

@@ -128,4 +128,6 @@ int endpoints_copy(const Endpoints *list, Endpoints *ret);
 /* Sorts by key and folds equal keys into one endpoint: counts add up, owners unite, v6only is true only if all are. */
 int endpoints_sort(Endpoints *list);
 const Endpoint *endpoints_find(const Endpoints *list, const Endpoint *key); /* list is sorted */
+/* Index of the first one that is not before `key` (list->n: none). The list is sorted. */
+size_t endpoints_lower_bound(const Endpoints *list, const Endpoint *key);
 void endpoints_done(Endpoints *list);

@@ -271,13 +271,18 @@ static int step_view(Step *step, const View *view) {
 
 /* What the baseline has of another namespace is looked at without being asked for; and where nothing is left there,
  * with all else of it, not alone because it went first. */
-static bool settles_with_namespace(const State *state, const Surface *surface) {
-    if (!surface->namespace[0] || surface->whole || surface->port == 0) return false;
-    for (size_t i = 0; i < state->baseline.n; i++) {
-        const Endpoint *e = &state->baseline.items[i];
-        if (e->port == surface->port && e->protocol == surface->protocol &&
-            strcmp(e->namespace, surface->namespace) == 0)
-            return true;
+static bool settles_with_namespace(const Step *step, const Surface *surface) {
+    if (!surface->namespace[0] || surface->whole || surface_of_clients(surface)) return false;
+    const Endpoints *baseline = &step->state->baseline;
+    Endpoint first = {.protocol = surface->protocol, .port = surface->port};
+    if (first.port == 0) first.port = step->snapshot->ephemeral_first;
+    memcpy(first.namespace, surface->namespace, sizeof first.namespace);
+    for (size_t i = endpoints_lower_bound(baseline, &first); i < baseline->n; i++) {
+        const Endpoint *e = &baseline->items[i];
+        if (e->protocol != surface->protocol || strcmp(e->namespace, surface->namespace) != 0) break;
+        Surface its = surface_of(step->rules, step->snapshot, e);
+        if (surface_compare(&its, surface) == 0) return true;
+        if (surface->port && e->port != surface->port) break;
     }
     return false;
 }
@@ -290,7 +295,7 @@ static int step_views(Step *step) {
     for (size_t i = 0; i < state->n_incidents; i++)
         if (state->incidents[i].aspect == ASPECT_SURFACE) more[n++] = state->incidents[i].surface;
     for (size_t i = 0; i < state->n_settling; i++)
-        if (!state->settling[i].ignored && !settles_with_namespace(state, &state->settling[i].surface))
+        if (!state->settling[i].ignored && !settles_with_namespace(step, &state->settling[i].surface))
             more[n++] = state->settling[i].surface;
     Views views = {0};
     int r = views_make(step->rules, &state->baseline, step->snapshot, more, n, &views);

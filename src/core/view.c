@@ -147,16 +147,12 @@ static bool is_own_incident(const Surface *more, size_t n, const Surface *surfac
     return false;
 }
 
-static bool is_seen(const Snapshot *snapshot, const char *namespace) {
-    size_t low = 0, high = snapshot->endpoints.n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (strcmp(snapshot->endpoints.items[middle].namespace, namespace) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < snapshot->endpoints.n && strcmp(snapshot->endpoints.items[low].namespace, namespace) == 0;
+static bool is_seen(const Snapshot *snapshot, const char namespace[static NAMESPACE_MAX]) {
+    const Endpoints *seen = &snapshot->endpoints;
+    Endpoint first = {0};
+    memcpy(first.namespace, namespace, sizeof first.namespace);
+    size_t at = endpoints_lower_bound(seen, &first);
+    return at < seen->n && strcmp(seen->items[at].namespace, namespace) == 0;
 }
 
 /* Of the baseline's entries of one namespace (sorted by port): those that go into the whole of it. */

@@ -49,6 +49,16 @@ static void test_gone(void **state) {
     sim_done(&sim);
 }
 
+/* Ephemeral ports are no exception. */
+static void test_gone_with_ephemeral(void **state) {
+    Sim sim;
+    start(&sim, WEB "; tcp 0.0.0.0:40000 @nginx in=docker:web; tcp 127.0.0.11:41000 @dockerd in=docker:web");
+    sim_run(&sim, 4, WEB "; tcp 127.0.0.11:41000 @dockerd in=docker:web");
+    sim_run(&sim, 100, "all; tcp 0.0.0.0:22 @sshd");
+    sim_told(&sim, "opened container web closed warning\n");
+    sim_done(&sim);
+}
+
 /* Restarted within the time: nothing is told. Back without one of its ports: that one is. */
 static void test_restart(void **state) {
     Sim sim;
@@ -147,8 +157,8 @@ static void test_sections(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_apart), cmocka_unit_test(test_new_container),
-        cmocka_unit_test(test_gone), cmocka_unit_test(test_restart), cmocka_unit_test(test_back_without),
-        cmocka_unit_test(test_single), cmocka_unit_test(test_accepted), cmocka_unit_test(test_unseen),
-        cmocka_unit_test(test_switched), cmocka_unit_test(test_sections)};
+        cmocka_unit_test(test_gone), cmocka_unit_test(test_gone_with_ephemeral), cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_back_without), cmocka_unit_test(test_single), cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_unseen), cmocka_unit_test(test_switched), cmocka_unit_test(test_sections)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
