@@ -157,8 +157,9 @@ static Settling settling_next(const Step *step, const View *view, const Settling
     const Now *now = step->now;
     Settling s = old ? *old : (Settling){0};
     bool quiet = change == CHANGE_NONE, closed = change == CHANGE_CLOSED && !returning;
-    /* What joins without a word is no head start for what is told. */
-    if (!old || step->gap || old->quiet != quiet) {
+    /* What joins without a word is no head start for what is told, nor is an upgrade for the restart after it. */
+    bool anew = old && (old->quiet != quiet || (old->program && change != CHANGE_PROGRAM));
+    if (!old || step->gap || anew) {
         s = (Settling){.surface = view->surface, .ignored = view->ignore != NULL};
         s.start = s.present = now->boottime;
         s.start_realtime = now->realtime;
@@ -168,6 +169,7 @@ static Settling settling_next(const Step *step, const View *view, const Settling
     s.closed = closed;
     s.was_closed = s.was_closed || closed;
     s.owner = change == CHANGE_OWNER;
+    s.program = change == CHANGE_PROGRAM;
     s.last = now->boottime;
     s.snapshots++;
     return s;

@@ -107,6 +107,23 @@ static void test_ignored_while_unknown(void **state) {
     sim_done(&sim);
 }
 
+/* An upgrade replaces the file first and restarts the service a while later: that while is no head start. */
+static void test_restart_after_upgrade(void **state) {
+    Sim sim;
+    sim_init(&sim, "tcp 0.0.0.0:80 @nginx; tcp [::]:80 v6only @nginx");
+    sim_run(&sim, 50, "tcp 0.0.0.0:80 @nginx replaced; tcp [::]:80 v6only @nginx replaced");
+    sim_run(&sim, 20, "");
+    sim_run(&sim, 2, "tcp 0.0.0.0:80 @nginx");
+    sim_run(&sim, 200, "tcp 0.0.0.0:80 @nginx; tcp [::]:80 v6only @nginx");
+    sim_told(&sim, "");
+    sim_run(&sim, 50, "tcp 0.0.0.0:80 @nginx replaced; tcp [::]:80 v6only @nginx replaced");
+    sim_run(&sim, 4, "tcp 0.0.0.0:80 @evil");
+    sim_told(&sim, "");
+    sim_run(&sim, 4, "tcp 0.0.0.0:80 @evil");
+    sim_told(&sim, "opened 80/tcp address narrowed warning\n");
+    sim_done(&sim);
+}
+
 /* A program whose file was replaced or removed and that listens on is told once, as information. */
 static void test_outdated_program(void **state) {
     Sim sim;
@@ -160,6 +177,7 @@ static void test_pending_owner(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_restart_after_upgrade),
         cmocka_unit_test(test_restart_and_socket_activation),
         cmocka_unit_test(test_unknown_is_no_event),
         cmocka_unit_test(test_unknown_does_not_hide),
