@@ -41,9 +41,12 @@ void state_forget_causes(State *state) {
     for (size_t i = 0; i < state->n_causes; i++) {
         Cause *c = &state->causes[i];
         bool settling = false;
-        for (size_t s = 0; s < state->n_settling && !settling; s++)
-            settling = state->settling[s].asks && state->settling[s].start == c->start &&
-                       surface_compare(&state->settling[s].surface, &c->surface) == 0;
+        for (size_t k = 0; k < state->n_settling && !settling; k++) {
+            const Settling *s = &state->settling[k];
+            /* A unit on its way back may have opened only some of its sockets by now. */
+            settling = (s->asks || c->fate == FATE_RETURNING) && s->start == c->start &&
+                       surface_compare(&s->surface, &c->surface) == 0;
+        }
         if (settling)
             state->causes[kept++] = *c;
         else

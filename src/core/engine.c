@@ -136,20 +136,19 @@ static bool rows_pending(const Rows *rows) {
 /* The moment (boottime) at which this difference has settled. */
 static int64_t deadline(const Step *step, const View *view, const Settling *s, bool returning) {
     int64_t settle = settle_of(step, view, false), settle_closed = settle_of(step, view, true);
-    const Cause *cause = s->asks ? state_cause(step->state, &s->surface, s->start) : NULL;
-    int64_t at = s->start + settle_closed;
+    const Cause *cause = state_cause(step->state, &s->surface, s->start);
     const Difference *d = &view->difference;
+    int64_t at = s->start + settle_closed;
     if (s->closed && cause && cause->fate == FATE_FAILED) at = s->start + earlier_of(settle, settle_closed);
-    if (s->closed && cause && cause->fate == FATE_RETURNING) at = later_of(at, s->start + ENGINE_RETURN_WAIT);
+    if (cause && cause->fate == FATE_RETURNING) at = later_of(at, s->start + ENGINE_RETURN_WAIT);
     /* Back as something else: it gets its settle time from then, but flipping does not put it off for ever. */
-    if (!s->closed && d->change != CHANGE_PROGRAM)
-        at = earlier_of(s->present + settle, s->start + settle_closed + settle);
+    if (!s->closed && d->change != CHANGE_PROGRAM) at = earlier_of(s->present + settle, at + settle);
     /* The look-up of its owner is bounded; a name in the mail is worth the wait. */
     if (rows_pending(&view->seen)) at += ENGINE_OWNER_WAIT;
     bool patient = s->closed || d->change == CHANGE_OWNER || d->reach == REACH_NARROWED;
     if (patient && !returning && step->now->boot_age < step->rules->boot_grace)
         at = later_of(at, step->now->boottime + step->rules->boot_grace - step->now->boot_age);
-    return cause && !cause->answered ? at + ENGINE_CAUSE_WAIT : at;
+    return s->asks && cause && !cause->answered ? at + ENGINE_CAUSE_WAIT : at;
 }
 
 /* `change`: from what was told to what is seen. */

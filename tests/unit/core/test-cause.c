@@ -63,6 +63,35 @@ static void test_returning_waits(void **state) {
     sim_done(&sim);
 }
 
+#define BOTH "tcp 0.0.0.0:80 @nginx; tcp [::]:80 v6only @nginx"
+
+/* A unit that comes back late opens its sockets one after the other, as one that comes back soon does; and may end once
+ * more before it has all of them. What another program opened meanwhile is told in its own time. */
+static void test_returning_bit_by_bit(void **state) {
+    Sim sim;
+    sim_init(&sim, BOTH);
+    sim_run(&sim, 2, "");
+    sim_cause(&sim, 80, FATE_RETURNING, "{}");
+    sim_run(&sim, 120, "");
+    sim_run(&sim, 2, WEB);
+    sim_run(&sim, 60, BOTH);
+    sim_told(&sim, "");
+    sim_done(&sim);
+
+    sim_init(&sim, BOTH);
+    sim_run(&sim, 2, "");
+    sim_cause(&sim, 80, FATE_RETURNING, "{}");
+    sim_run(&sim, 120, "");
+    sim_run(&sim, 2, WEB);
+    sim_run(&sim, 400, "");
+    sim_told(&sim, "");
+    sim_run(&sim, 2, "tcp 0.0.0.0:80 @evil; tcp [::]:80 v6only @evil");
+    sim_told(&sim, "");
+    sim_run(&sim, 6, "tcp 0.0.0.0:80 @evil; tcp [::]:80 v6only @evil");
+    sim_told(&sim, "opened 80/tcp owner warning\n");
+    sim_done(&sim);
+}
+
 /* An answer that does not come holds the event back for two seconds, not for ever. */
 static void test_no_answer(void **state) {
     Sim sim;
@@ -117,6 +146,7 @@ int main(void) {
         cmocka_unit_test(test_failed_is_told_after_settle),
         cmocka_unit_test(test_stopped_waits_settle_closed),
         cmocka_unit_test(test_returning_waits),
+        cmocka_unit_test(test_returning_bit_by_bit),
         cmocka_unit_test(test_no_answer),
         cmocka_unit_test(test_when_to_ask),
         cmocka_unit_test(test_boot_grace_comes_first),
