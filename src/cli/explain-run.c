@@ -16,7 +16,7 @@
 typedef struct Catch {
     int fd;
     char *text;
-    size_t n, limit;
+    size_t n, size, limit; /* size: allocated, but for the NUL */
 } Catch;
 
 static int64_t monotonic(void) {
@@ -28,11 +28,15 @@ static int64_t monotonic(void) {
 /* 1: more may come; 0: that was all. */
 static int catch_some(Catch *c) {
     if (c->n == c->limit) return -E2BIG;
-    char *longer = realloc(c->text, c->n + 65536 + 1);
-    if (!longer) return -ENOMEM;
-    c->text = longer;
-    size_t room = c->limit - c->n < 65536 ? c->limit - c->n : 65536;
-    ssize_t n = read(c->fd, c->text + c->n, room);
+    if (c->n == c->size) {
+        size_t size = c->size < 32768 ? 65536 : 2 * c->size;
+        if (size > c->limit) size = c->limit;
+        char *longer = realloc(c->text, size + 1);
+        if (!longer) return -ENOMEM;
+        c->text = longer;
+        c->size = size;
+    }
+    ssize_t n = read(c->fd, c->text + c->n, c->size - c->n);
     if (n < 0) return errno == EINTR || errno == EAGAIN ? 1 : -errno;
     c->n += (size_t)n;
     c->text[c->n] = '\0';
