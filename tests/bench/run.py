@@ -179,7 +179,7 @@ class Newcomers:
 def newcomer_cost(watch, newcomers, kind, steady):
     """(CPU, wall) milliseconds of a tick in which one listener is new."""
     pid = watch.process.pid
-    ticks = 10
+    ticks = 40  # a machine that is busy takes its time over a deep look
     first, begun = schedule(pid), time.monotonic()
     newcomers.come(kind)
     time.sleep(ticks * INTERVAL)
