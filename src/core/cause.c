@@ -7,6 +7,7 @@
 
 void cause_done(Cause *cause) {
     free(cause->document);
+    owner_unref(cause->owner);
     memset(cause, 0, sizeof *cause);
 }
 
@@ -24,6 +25,11 @@ const Cause *state_cause(const State *state, const Surface *surface, int64_t sta
 
 int state_set_cause(State *state, Cause *cause) {
     Cause *old = find(state, &cause->surface, cause->start);
+    if (old && old->document && !cause->document) {
+        old->asked = cause->asked;
+        cause_done(cause);
+        return 0;
+    }
     if (!old) {
         Cause *longer = reallocarray(state->causes, state->n_causes + 1, sizeof *longer);
         if (!longer) return -ENOMEM;
@@ -34,6 +40,52 @@ int state_set_cause(State *state, Cause *cause) {
     *old = *cause;
     *cause = (Cause){0};
     return 0;
+}
+
+/* Where to look for an owner. */
+typedef struct Search {
+    const Rules *rules;
+    const Snapshot *snapshot;
+    const Surface *surface;
+} Search;
+
+static bool is_on_surface(const Search *search, const Endpoint *e) {
+    Surface its = surface_of(search->rules, search->snapshot, e);
+    return surface_compare(&its, search->surface) == 0;
+}
+
+static bool holds_still(const Search *search, const Owner *owner) {
+    const Endpoints *seen = &search->snapshot->endpoints;
+    for (size_t i = 0; i < seen->n; i++)
+        for (size_t o = 0; o < seen->items[i].n_owners; o++)
+            if (owner_same(owner, seen->items[i].owners[o]) && is_on_surface(search, &seen->items[i])) return true;
+    return false;
+}
+
+/* Of this list's endpoints on the surface, an owner of whom something can be asked. */
+static Owner *owner_in(const Search *search, const Endpoints *list, bool all, bool gone) {
+    for (size_t i = 0; i < list->n; i++) {
+        const Endpoint *e = &list->items[i];
+        if (!all && !is_on_surface(search, e)) continue;
+        for (size_t o = 0; o < e->n_owners; o++) {
+            bool speaks = e->owners[o]->unit || e->owners[o]->pid > 0;
+            if (speaks && !(gone && holds_still(search, e->owners[o]))) return e->owners[o];
+        }
+    }
+    return NULL;
+}
+
+Owner *state_asked_about(const State *state, const Rules *rules, const Snapshot *snapshot, const Snapshot *previous,
+    const Settling *settling) {
+    const Surface *surface = &settling->surface;
+    const Search search = {rules, snapshot, surface};
+    const Cause *known = find(state, surface, settling->start);
+    if (known && known->owner) return known->owner;
+    Owner *owner = owner_in(&search, &previous->endpoints, false, true);
+    const Incident *incident = state_incident_at(state, surface);
+    if (!owner && incident) owner = owner_in(&search, &incident->told, true, true);
+    if (!owner) owner = owner_in(&search, &state->baseline, false, true);
+    return owner ? owner : owner_in(&search, &state->baseline, false, false);
 }
 
 void state_forget_causes(State *state) {

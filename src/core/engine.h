@@ -148,10 +148,15 @@ const Incident *state_incident_at(const State *state, const Surface *surface);
 
 /* What is known of a settling difference; NULL: nobody was asked. */
 const Cause *state_cause(const State *state, const Surface *surface, int64_t start);
-/* Takes the contents of *cause in the place of what was known. An unanswered one holds its event back for at most
- * ENGINE_CAUSE_WAIT once it has settled; a fate moves the end of its settling. It is forgotten with its difference. 0 or
- * -ENOMEM. */
+/* Takes the contents of *cause in the place of what was known; one without a document leaves what was known as it is, but
+ * for when somebody was asked. An unanswered one holds its event back for at most ENGINE_CAUSE_WAIT once it has settled; a
+ * fate moves the end of its settling. It is forgotten with its difference. 0 or -ENOMEM. */
 int state_set_cause(State *state, Cause *cause);
+/* Whom to ask about: who was asked about before; else who held the port and does not any more, as seen in the snapshot
+ * before, as last told, or as learned; else, where all of them hold it still, the first one learned. Borrowed; NULL:
+ * nobody is known. */
+Owner *state_asked_about(const State *state, const Rules *rules, const Snapshot *snapshot, const Snapshot *previous,
+    const Settling *settling);
 
 /* What notifiers `names` (NULL-terminated) are told first: what is watched, and each port that differs already. */
 int engine_welcome(const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now, char *const *names,

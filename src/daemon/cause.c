@@ -37,7 +37,7 @@ static const Settling *find_settling(const State *state, const Asked *asked) {
 
 static void take(Causes *causes, const Asked *asked, Cause *cause) {
     Daemon *d = causes->daemon;
-    if (!find_settling(&d->state, asked) || !cause->document) {
+    if (!find_settling(&d->state, asked)) {
         cause_done(cause);
         return;
     }
@@ -59,44 +59,26 @@ static void on_answered(uint64_t id, const CauseAnswer *answer, const char *why,
         if (causes->asked[i].id != id) continue;
         Asked asked = causes->asked[i];
         causes->asked[i] = causes->asked[--causes->n];
-        Cause cause = {.fate = answer ? answer->fate : FATE_UNKNOWN,
-            .document = answer ? strdup(answer->document) : cause_unanswered(asked.owner, why ? why : "no answer")};
-        if (!cause.document) log_no_memory();
+        Cause cause = {.fate = answer ? answer->fate : FATE_UNKNOWN, .owner = owner_ref(asked.owner)};
+        const Cause *known = state_cause(&causes->daemon->state, &asked.surface, asked.start);
+        /* That there was no answer this time is no news of what was known before. */
+        bool silent = !answer && known && known->document;
+        if (answer)
+            cause.document = strdup(answer->document);
+        else if (!silent)
+            cause.document = cause_unanswered(asked.owner, why ? why : "no answer");
+        if (!silent && !cause.document) log_no_memory();
         take(causes, &asked, &cause);
         owner_unref(asked.owner);
         return;
     }
 }
 
-static bool owner_speaks(const Owner *owner) {
-    return owner->unit || owner->pid > 0;
-}
-
-/* Of this list's endpoints on the surface, an owner somebody can be asked about. */
-static Owner *owner_in(const Daemon *d, const Endpoints *list, const Surface *surface, bool all) {
-    for (size_t i = 0; i < list->n; i++) {
-        const Endpoint *e = &list->items[i];
-        Surface its = surface_of(d->rules, &d->snapshot, e);
-        if (!all && surface_compare(&its, surface) != 0) continue;
-        for (size_t o = 0; o < e->n_owners; o++)
-            if (owner_speaks(e->owners[o])) return e->owners[o];
-    }
-    return NULL;
-}
-
-/* Who held it: as last seen, else as last told or learned. */
-static Owner *owner_of(const Daemon *d, const Surface *surface) {
-    Owner *owner = owner_in(d, &d->previous.endpoints, surface, false);
-    const Incident *incident = state_incident_at(&d->state, surface);
-    if (!owner && incident) owner = owner_in(d, &incident->told, surface, true);
-    return owner ? owner : owner_in(d, &d->state.baseline, surface, false);
-}
-
-static void ask(Causes *causes, const Settling *s) {
+/* False: there is nobody to ask about. */
+static bool ask(Causes *causes, const Settling *s, Owner *owner) {
     const Daemon *d = causes->daemon;
-    Owner *owner = owner_of(d, &s->surface);
     CauseQuestion question;
-    if (!owner || causes->n == CAUSE_WAITING_MAX || !cause_question_about(owner, &question)) return;
+    if (!owner || !cause_question_about(owner, &question)) return false;
     /* Before the first look of this run nobody knows how long ago it was as expected. */
     bool seen_before = s->start > d->first_look;
     if (seen_before) question.since = s->start_realtime - d->rules->interval - USEC_PER_SEC;
@@ -108,6 +90,7 @@ static void ask(Causes *causes, const Settling *s) {
         owner_ref(owner);
     } else if (r != -EBUSY && r != -EINVAL)
         log_write(JOURNAL_TROUBLE, NULL, "cannot ask why a port changed: %s", strerror(-r));
+    return r != -EINVAL;
 }
 
 static bool is_asked(const Causes *causes, const Settling *s) {
@@ -126,11 +109,16 @@ void daemon_ask_causes(Daemon *d, const Now *now) {
         if (known &&
             (known->fate == FATE_FAILED || known->fate == FATE_STOPPED || now->boottime < known->asked + ASK_AGAIN))
             continue;
-        if (!known && d->state.n_causes >= CAUSES_MAX) continue;
-        ask(causes, s);
-        if (known || !is_asked(causes, s)) continue;
-        Cause cause = {.surface = s->surface, .start = s->start, .asked = now->boottime};
-        if (state_set_cause(&d->state, &cause) < 0) log_no_memory();
+        if (known ? known->answered && !known->owner : d->state.n_causes >= CAUSES_MAX) continue;
+        Owner *owner = state_asked_about(&d->state, d->rules, &d->snapshot, &d->previous, s);
+        bool somebody = ask(causes, s, owner);
+        if (known || (somebody && !is_asked(causes, s))) continue;
+        Cause cause = {.surface = s->surface, .start = s->start, .asked = now->boottime, .answered = !somebody};
+        cause.owner = somebody ? owner_ref(owner) : NULL;
+        if (state_set_cause(&d->state, &cause) < 0) {
+            cause_done(&cause);
+            log_no_memory();
+        }
     }
 }
 

@@ -106,6 +106,78 @@ static void test_no_answer(void **state) {
     sim_done(&sim);
 }
 
+/* Asked again without an answer: what was known before is still true. */
+static void test_no_second_answer(void **state) {
+    Sim sim;
+    sim_init(&sim, WEB);
+    sim_run(&sim, 2, "");
+    sim_cause(&sim, 80, FATE_RETURNING, "{\"sub\": \"auto-restart\"}");
+    Cause silence = sim.state.causes[0];
+    silence.document = NULL;
+    silence.owner = NULL;
+    silence.fate = FATE_UNKNOWN;
+    silence.asked = sim.now.boottime;
+    assert_int_equal(state_set_cause(&sim.state, &silence), 0);
+    assert_int_equal(sim.state.n_causes, 1);
+    assert_int_equal(sim.state.causes[0].asked, sim.now.boottime);
+    sim_run(&sim, 400, "");
+    sim_told(&sim, "");
+    sim_run(&sim, 200, "");
+    sim_told(&sim, "opened 80/tcp closed warning\n");
+    assert_string_equal(sim.last.cause, "{\"sub\": \"auto-restart\"}");
+    sim_done(&sim);
+}
+
+/* Who would be asked about after a look at `is`, with `was` seen before; by the last part of exe. */
+static const char *asked_about(Sim *sim, const char *was, const char *is) {
+    Snapshot previous, snapshot;
+    snapshot_parse(was, &previous);
+    snapshot_parse(is, &snapshot);
+    sim_look(sim, is);
+    assert_int_equal(sim->state.n_settling, 1);
+    assert_true(sim->state.settling[0].asks);
+    const Owner *owner = state_asked_about(&sim->state, sim->rules, &snapshot, &previous, &sim->state.settling[0]);
+    static char name[64];
+    snprintf(name, sizeof name, "%s", owner ? strrchr(owner->exe, '/') + 1 : "");
+    snapshot_done(&previous);
+    snapshot_done(&snapshot);
+    return name;
+}
+
+/* Asked about is who has left the port, and not who took it, however often. */
+static void test_who_is_asked_about(void **state) {
+    Sim sim;
+    sim_init(&sim, WEB);
+    assert_string_equal(asked_about(&sim, WEB, ""), "nginx");
+    sim_done(&sim);
+
+    sim_init(&sim, WEB);
+    assert_string_equal(asked_about(&sim, WEB, "tcp 0.0.0.0:80 @evil"), "nginx");
+    assert_string_equal(asked_about(&sim, "tcp 0.0.0.0:80 @evil", "tcp 0.0.0.0:80 @evil"), "nginx");
+    sim_done(&sim);
+
+    /* It joined in: the other one lives. */
+    sim_init(&sim, WEB);
+    assert_string_equal(asked_about(&sim, WEB, "tcp 0.0.0.0:80 @nginx @evil"), "nginx");
+    assert_string_equal(asked_about(&sim, "tcp 0.0.0.0:80 @nginx @evil", "tcp 0.0.0.0:80 @nginx @evil"), "nginx");
+    sim_done(&sim);
+
+    sim_init(&sim, "tcp 0.0.0.0:80; tcp 0.0.0.0:81 @caddy");
+    assert_string_equal(asked_about(&sim, "tcp 0.0.0.0:80; tcp 0.0.0.0:81 @caddy", "tcp 0.0.0.0:81 @caddy"), "");
+    sim_done(&sim);
+
+    /* Asked again it is the same one: what was learned of its process may be years old. */
+    sim_init(&sim, WEB);
+    sim_run(&sim, 2, "");
+    sim_cause(&sim, 80, FATE_UNKNOWN, "{}");
+    Owner *owner = owner_new();
+    assert_non_null(owner);
+    owner->exe = strdup("/usr/sbin/the-one-that-was-seen-last");
+    sim.state.causes[0].owner = owner;
+    assert_string_equal(asked_about(&sim, "", ""), "the-one-that-was-seen-last");
+    sim_done(&sim);
+}
+
 /* Another owner is a reason to ask; an opened port is none, nor what nobody will be told of. */
 static void test_when_to_ask(void **state) {
     Sim sim;
@@ -148,6 +220,8 @@ int main(void) {
         cmocka_unit_test(test_returning_waits),
         cmocka_unit_test(test_returning_bit_by_bit),
         cmocka_unit_test(test_no_answer),
+        cmocka_unit_test(test_no_second_answer),
+        cmocka_unit_test(test_who_is_asked_about),
         cmocka_unit_test(test_when_to_ask),
         cmocka_unit_test(test_boot_grace_comes_first),
     };
