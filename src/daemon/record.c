@@ -89,19 +89,30 @@ static void documents_done(Documents *documents) {
     free(documents->items);
 }
 
-/* Only now, that somebody is told: it takes longer than a tick. */
-static int find_packages(Daemon *d, const Event *event) {
-    int r = packages_fill(d->packages, &event->before);
-    return r < 0 ? r : packages_fill(d->packages, &event->after);
+/* Only now, that somebody is told, and of all events together: each call may read all of dpkg's lists. Whoever was
+ * there before comes first, for not everybody is looked up where many are new. */
+static int find_packages(Daemon *d, const Decision *decision) {
+    size_t n = 0;
+    for (size_t i = 0; i < decision->n_events; i++) n += decision->events[i].before.n + decision->events[i].after.n;
+    if (n == 0) return 0;
+    _cleanup_free_ Endpoint *borrowed = malloc(n * sizeof *borrowed);
+    if (!borrowed) return -ENOMEM;
+    n = 0;
+    for (size_t i = 0; i < 2 * decision->n_events; i++) {
+        const Event *event = &decision->events[i % decision->n_events];
+        const Endpoints *list = i < decision->n_events ? &event->before : &event->after;
+        for (size_t k = 0; k < list->n; k++) borrowed[n++] = list->items[k];
+    }
+    return packages_fill(d->packages, &(Endpoints){.items = borrowed, .n = n});
 }
 
 static int make_documents(Daemon *d, const Decision *decision, Documents *ret) {
     ret->items = calloc(decision->n_events + 1, sizeof *ret->items);
     if (!ret->items) return -ENOMEM;
+    int r = find_packages(d, decision);
+    if (r < 0) return r;
     for (size_t i = 0; i < decision->n_events; i++) {
         const Event *event = &decision->events[i];
-        int r = find_packages(d, event);
-        if (r < 0) return r;
         char **names = NULL;
         for (size_t n = 0; n < d->n_notifiers; n++)
             if (wants(d->notifiers[n], event) && strv_append(&names, d->notifiers[n]->rule->name) < 0) {

@@ -1,6 +1,7 @@
 """Who holds a port: among very many processes, in containers' file systems, after upgrades, and where it is nobody."""
 
 import contextlib
+import ctypes
 import os
 import pathlib
 import re
@@ -163,6 +164,23 @@ def test_the_package_is_what_dpkg_says(programs, watch, hook):
 
 
 @pytest.mark.skipif(not shutil.which("dpkg"), reason="no dpkg")
+def test_many_programs_are_looked_up_together(watch, listeners, hook):
+    """A look-up reads all of dpkg's lists. Whoever starts many programs at once must not keep the watch busy with them."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    lists = sorted(pathlib.Path("/var/lib/dpkg/info").glob("*.list"))
+    inotify = libc.inotify_init1(os.O_NONBLOCK)
+    assert inotify >= 0 and libc.inotify_add_watch(inotify, bytes(lists[0]), 0x20) >= 0  # IN_OPEN
+    ports = range(8000, 8060)
+    running = watch(config_text({}, hook_section(hook)))
+    learned_everywhere(hook)
+    for port in ports:
+        listeners.start(f"tcp@0.0.0.0@{port}", name=f"program{port}")
+    wait_until(lambda: {f"tcp/{port}" for port in ports} <= {s for k, s in kinds(posted_events(hook)) if k == "opened"}, 60)
+    with os.fdopen(inotify, "rb", buffering=0) as events:
+        opens = len(events.read(1 << 16) or b"") // 16  # of a file itself an event has no name
+    assert 0 < opens < len(ports), running.tail()
+
+
 def test_a_file_mounted_over_a_packaged_one_is_of_no_package(programs, inside, listeners):
     assert package_by_dpkg("/usr/bin/yes") == "coreutils"
     inside('mount --bind "$HOLDER" /usr/bin/yes; exec /usr/bin/yes "$@"', "tcp@0.0.0.0@80")
