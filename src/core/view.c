@@ -68,14 +68,16 @@ static const Endpoint *as_known(const Endpoints *baseline, const Endpoint *seen)
 static bool is_own(const Endpoints *baseline, const OwnPorts *own, const Endpoint *seen) {
     const Endpoint *known = endpoints_find(baseline, seen);
     if (known && kernel_owned(known)) return true;
-    return !seen->namespace[0] && seen->n_owners == 0 && own->bits[seen->protocol][seen->port / 8] & 1u << seen->port % 8;
+    return !seen->namespace[0] && seen->n_owners == 0 &&
+           own->bits[seen->protocol][seen->port / 8] & 1u << seen->port % 8;
 }
 
 static void add_baseline(
     const Rules *rules, const Snapshot *snapshot, const Endpoints *list, Entry *entries, size_t *n) {
     for (size_t i = 0; i < list->n; i++) {
         const Endpoint *e = &list->items[i];
-        const IgnoreRule *ignore = rules_find_in(rules, e->namespace, e->protocol, e->port) ? NULL : rules_ignores(rules, e);
+        const IgnoreRule *ignore =
+            rules_find_in(rules, e->namespace, e->protocol, e->port) ? NULL : rules_ignores(rules, e);
         entries[(*n)++] = (Entry){surface_of(rules, snapshot, e), ignore, SIDE_BASELINE, e};
     }
 }
@@ -84,30 +86,56 @@ static void add_seen(const Rules *rules, const Endpoints *baseline, const Snapsh
     Entry *entries, size_t *n) {
     for (size_t i = 0; i < snapshot->endpoints.n; i++) {
         const Endpoint *e = &snapshot->endpoints.items[i], *known = as_known(baseline, e);
-        const IgnoreRule *ignore = rules_find_in(rules, e->namespace, e->protocol, e->port) ? NULL : rules_ignores(rules, known);
+        const IgnoreRule *ignore =
+            rules_find_in(rules, e->namespace, e->protocol, e->port) ? NULL : rules_ignores(rules, known);
         Surface surface = surface_of(rules, snapshot, known);
         if (surface_of_clients(&surface) && is_own(baseline, own, e)) surface.port = e->port;
         entries[(*n)++] = (Entry){surface, ignore, SIDE_SEEN, e};
     }
 }
 
-static bool is_whole(const Surface *more, size_t n, const char *namespace) {
-    for (size_t i = 0; i < n; i++)
-        if (more[i].whole && strcmp(more[i].namespace, namespace) == 0) return true;
-    return false;
+/* Surfaces that are told or about to be, sorted: a hostile user may have a namespace full of each. */
+typedef struct Known {
+    const Surface **items;
+    size_t n;
+} Known;
+
+static int compare_surfaces(const void *a, const void *b) {
+    return surface_compare(*(const Surface *const *)a, *(const Surface *const *)b);
+}
+
+static void known_done(Known *known) {
+    free(known->items);
+}
+
+static int known_make(const Surface *more, size_t n, Known *ret) {
+    const Surface **items = malloc((n + 1) * sizeof *items);
+    if (!items) return -ENOMEM;
+    for (size_t i = 0; i < n; i++) items[i] = &more[i];
+    if (n > 1) qsort(items, n, sizeof *items, compare_surfaces);
+    *ret = (Known){items, n};
+    return 0;
+}
+
+static bool is_known(const Known *known, const Surface *surface) {
+    return known->n && bsearch(&surface, known->items, known->n, sizeof *known->items, compare_surfaces);
+}
+
+static Surface whole_of(const Surface *surface) {
+    Surface whole = {.whole = true};
+    memcpy(whole.namespace, surface->namespace, sizeof whole.namespace);
+    return whole;
 }
 
 /* What is seen again in a namespace whose end was told. */
-static void add_seen_wholes(const Surface *more, size_t n_more, Entry *entries, size_t *n) {
-    size_t known = *n;
-    for (size_t i = 0; i < known; i++) {
+static void add_seen_wholes(const Known *known, Entry *entries, size_t *n) {
+    size_t end = *n;
+    for (size_t i = 0; i < end; i++) {
         Entry whole = entries[i];
         if (whole.side != SIDE_SEEN || whole.ignore || !whole.surface.namespace[0]) continue;
-        if (surface_of_clients(&whole.surface) || !is_whole(more, n_more, whole.surface.namespace)) continue;
-        Surface surface = {.whole = true};
-        memcpy(surface.namespace, whole.surface.namespace, sizeof surface.namespace);
-        whole.surface = surface;
-        entries[(*n)++] = whole;
+        if (surface_of_clients(&whole.surface)) continue;
+        whole.surface = whole_of(&whole.surface);
+        if (is_known(known, &whole.surface)) entries[(*n)++] = whole;
     }
 }
 
@@ -132,19 +160,15 @@ static Watch watch_of(const Rules *rules, const View *view) {
 }
 
 static int view_fill(const Rules *rules, const Snapshot *snapshot, View *view) {
-    view->rule = view->surface.port ? rules_find_in(rules, view->surface.namespace, view->surface.protocol, view->surface.port) : NULL;
+    view->rule = view->surface.port
+                     ? rules_find_in(rules, view->surface.namespace, view->surface.protocol, view->surface.port)
+                     : NULL;
     view->decided = snapshot_decides(snapshot, view->surface.namespace, view->surface.protocol);
     for (Protocol p = 0; view->surface.whole && p < PROTOCOL_MAX; p++)
         view->decided = view->decided && snapshot_decides(snapshot, view->surface.namespace, p);
     int r = difference_make(&view->surface, view->rule, &view->baseline, &view->seen, &view->difference);
     view->watch = watch_of(rules, view);
     return r;
-}
-
-static bool is_own_incident(const Surface *more, size_t n, const Surface *surface) {
-    for (size_t i = 0; i < n; i++)
-        if (surface_compare(&more[i], surface) == 0) return true;
-    return false;
 }
 
 static bool is_seen(const Snapshot *snapshot, const char namespace[static NAMESPACE_MAX]) {
@@ -155,13 +179,18 @@ static bool is_seen(const Snapshot *snapshot, const char namespace[static NAMESP
     return at < seen->n && strcmp(seen->items[at].namespace, namespace) == 0;
 }
 
+/* Does this entry of the baseline go into the whole of its namespace? */
+static bool joins_whole(const Known *known, const Entry *entry) {
+    return !entry->ignore && !surface_of_clients(&entry->surface) && !is_known(known, &entry->surface);
+}
+
 /* Of the baseline's entries of one namespace (sorted by port): those that go into the whole of it. */
-static size_t count_ports(const Entry *entries, size_t n, const Surface *more, size_t n_more) {
+static size_t count_ports(const Known *known, const Entry *entries, size_t n) {
     size_t ports = 0;
     const Surface *last = NULL;
     for (size_t i = 0; i < n; i++) {
         const Surface *surface = &entries[i].surface;
-        if (entries[i].ignore || surface_of_clients(surface) || is_own_incident(more, n_more, surface)) continue;
+        if (!joins_whole(known, &entries[i])) continue;
         if (!last || surface_compare(last, surface) != 0) ports++;
         last = surface;
     }
@@ -170,25 +199,20 @@ static size_t count_ports(const Entry *entries, size_t n, const Surface *more, s
 
 /* A namespace in which nothing is left is one difference, not one a port. As long as that is told, or about to be, the
  * whole of it is looked at beside its ports. */
-static void add_wholes(const Snapshot *snapshot, const Surface *more, size_t n_more, Entry *entries, size_t *n) {
-    size_t known = *n;
-    for (size_t first = 0, end; first < known; first = end) {
+static void add_wholes(const Snapshot *snapshot, const Known *known, Entry *entries, size_t *n) {
+    size_t all = *n;
+    for (size_t first = 0, end; first < all; first = end) {
         const char *namespace = entries[first].surface.namespace;
-        for (end = first + 1; end < known && strcmp(entries[end].surface.namespace, namespace) == 0;) end++;
+        for (end = first + 1; end < all && strcmp(entries[end].surface.namespace, namespace) == 0;) end++;
         if (!namespace[0] || entries[first].side != SIDE_BASELINE) continue;
-        bool gone = !is_seen(snapshot, namespace), told = is_whole(more, n_more, namespace);
-        if (!told && (!gone || count_ports(entries + first, end - first, more, n_more) < 2)) continue;
+        Surface surface = whole_of(&entries[first].surface);
+        bool gone = !is_seen(snapshot, surface.namespace), told = is_known(known, &surface);
+        if (!told && (!gone || count_ports(known, entries + first, end - first) < 2)) continue;
         for (size_t i = first; i < end; i++) {
+            if (!joins_whole(known, &entries[i])) continue;
             Entry whole = entries[i];
-            if (whole.ignore || surface_of_clients(&whole.surface) || is_own_incident(more, n_more, &whole.surface))
-                continue;
-            Surface surface = {.whole = true};
-            memcpy(surface.namespace, whole.surface.namespace, sizeof surface.namespace);
             whole.surface = surface;
-            if (gone)
-                entries[i] = whole;
-            else
-                entries[(*n)++] = whole;
+            entries[gone ? i : (*n)++] = whole;
         }
     }
 }
@@ -202,16 +226,20 @@ int views_make(const Rules *rules, const Endpoints *baseline, const Snapshot *sn
     views.items = calloc(most + 1, sizeof *views.items);
     views.rows_ = malloc((most + 1) * sizeof *views.rows_);
     if (!entries || !views.items || !views.rows_) return -ENOMEM;
+    _cleanup_(known_done) Known known = {0};
+    int r = known_make(more, n_more, &known);
+    if (r < 0) return r;
 
     OwnPorts own = {0};
     add_baseline(rules, snapshot, baseline, entries, &n);
-    add_wholes(snapshot, more, n_more, entries, &n);
+    add_wholes(snapshot, &known, entries, &n);
     for (size_t i = 0; i < n_more; i++) {
         entries[n++] = (Entry){more[i], NULL, SIDE_NONE, NULL};
-        if (more[i].port && !more[i].namespace[0]) own.bits[more[i].protocol][more[i].port / 8] |= (uint8_t)(1u << more[i].port % 8);
+        if (more[i].port && !more[i].namespace[0])
+            own.bits[more[i].protocol][more[i].port / 8] |= (uint8_t)(1u << more[i].port % 8);
     }
     add_seen(rules, baseline, snapshot, &own, entries, &n);
-    add_seen_wholes(more, n_more, entries, &n);
+    add_seen_wholes(&known, entries, &n);
     add_stated(rules, entries, &n);
     if (n > 1) qsort(entries, n, sizeof *entries, compare_entries);
 
@@ -229,7 +257,7 @@ int views_make(const Rules *rules, const Endpoints *baseline, const Snapshot *sn
             views.rows_[rows++] = entries[i].endpoint;
             side->n++;
         }
-        int r = view_fill(rules, snapshot, view);
+        r = view_fill(rules, snapshot, view);
         if (r < 0) return r;
     }
     *ret = views;

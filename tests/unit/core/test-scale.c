@@ -127,6 +127,31 @@ static void test_half_known(void **state) {
     sim_done(&sim);
 }
 
+/* As many namespaces as are looked into, and all their ports told apart; then they are gone. */
+static void test_namespaces(void **state) {
+    Sim sim;
+    sim_init(&sim, NULL);
+    sim.rules->namespaces = SCOPE_ALL;
+    sim.quiet = true;
+    Snapshot none, full;
+    snapshot_parse("all", &none);
+    snapshot_parse("all", &full);
+    for (unsigned i = 0; i < 500; i++)
+        for (unsigned port = 1000; port < 1100; port++) {
+            Endpoint e = {.port = (uint16_t)port, .count = 1, .address.family = AF_INET};
+            snprintf(e.namespace, sizeof e.namespace, "program:/tmp/x%03u", i);
+            assert_int_equal(endpoints_take(&full.endpoints, &e), 0);
+        }
+    steps(&sim, &none, 2, "nothing in other namespaces");
+    steps(&sim, &full, 8, "500 namespaces");
+    assert_int_equal(sim.state.n_incidents, full.endpoints.n);
+    steps(&sim, &none, 8, "gone");
+    assert_int_equal(sim.state.n_incidents, 0);
+    snapshot_done(&none);
+    snapshot_done(&full);
+    sim_done(&sim);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pool),
@@ -134,6 +159,7 @@ int main(void) {
         cmocka_unit_test(test_local_pool),
         cmocka_unit_test(test_every_other_port),
         cmocka_unit_test(test_half_known),
+        cmocka_unit_test(test_namespaces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
