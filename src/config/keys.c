@@ -18,6 +18,7 @@ typedef struct Key {
 static const char *const expects[] = {"baseline", "open", "closed", NULL};
 static const char *const severities[] = {"info", "warning", "critical", NULL};
 static const char *const modes[] = {"pinned", "rolling", NULL};
+static const char *const upgrades[] = {"log", "alert", NULL};
 static const char *const scopes[] = {"host", "all", NULL};
 static const char *const watches[] = {"alert", "log", "ignore", NULL};
 static const char *const events[] = {"opened", "changed", "resolved", "reminder", "notice", NULL};
@@ -172,6 +173,7 @@ static const Key portwatch_keys[] = {
     {"baseline", take_word, GLOBAL(mode), .words = modes},
     {"unlisted", take_word, GLOBAL(unlisted), .words = watches},
     {"unlisted_local", take_word, GLOBAL(unlisted_local), .words = watches},
+    {"upgrades", take_word, GLOBAL(upgrades), .words = upgrades},
     {"namespaces", take_word, GLOBAL(namespaces), .words = scopes},
     {"remind", take_remind, GLOBAL(remind), .min = "1m", .max = "7d"},
     {"retain", take_duration, GLOBAL(retain), .min = "1d", .max = "3650d"},
@@ -188,6 +190,7 @@ static const Key port_keys[] = {
     {"user", take_text, PORT(user), .text = value_user},
     {"severity", take_severity, PORT(severity), .words = severities},
     {"baseline", take_word, PORT(mode), .words = modes},
+    {"upgrades", take_word, PORT(upgrades), .words = upgrades},
     {"settle", take_duration, PORT(settle), .min = "0s", .max = "1h"},
     {"settle_closed", take_duration, PORT(settle_closed), .min = "0s", .max = "1d"},
     {"remind", take_remind, PORT(remind), .min = "1m", .max = "7d"},

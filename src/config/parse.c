@@ -70,6 +70,7 @@ static void build_port(Builder *builder, const Section *section) {
         .any_protocol = span.any_protocol,
         .protocol = span.protocol,
         .mode = rules->mode,
+        .upgrades = rules->upgrades,
         .settle = rules->settle,
         .settle_closed = rules->settle_closed,
         .remind = rules->remind,

@@ -46,7 +46,9 @@ bool owners_known_better(const Endpoint *expected, const Endpoint *seen) {
     if (expected->n_owners == 0) return seen->n_owners > 0;
     if (expected->n_owners != 1 || seen->n_owners != 1) return false;
     const Owner *was = expected->owners[0], *is = seen->owners[0];
-    if (owner_same(was, is) && is->exe && owner_outdated(was) && !owner_outdated(is)) return !owner_knows_more(is, was);
+    bool newer = !owner_outdated(is) &&
+                 (owner_outdated(was) || owner_file_differs(was, is) || (was->exe_inode == 0 && is->exe_inode != 0));
+    if (owner_same(was, is) && is->exe && newer) return !owner_knows_more(is, was);
     return owner_knows_more(was, is) && !owner_knows_more(is, was);
 }
 

@@ -149,8 +149,10 @@ static void verdict(
         ret->change = CHANGE_OWNER;
     else if (tally->program > 0)
         ret->change = CHANGE_PROGRAM;
-    else
+    else {
+        ret->upgraded = tally->upgraded > 0;
         ret->quiet = tally->quiet_added + tally->quiet_removed + tally->better > 0;
+    }
     if (ret->change != CHANGE_ADDRESS) return;
     Exposure was = exposure_of_answers(expected), is = exposure_of_answers(seen);
     if (is > was)

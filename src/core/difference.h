@@ -9,9 +9,9 @@
  * those on loopback only form another. Of a namespace in which nothing is left all ports together are one, too. */
 typedef struct Surface {
     Protocol protocol;
-    uint16_t port; /* 0: the ephemeral ports together */
-    bool local; /* with port 0: those that listen on loopback only */
-    bool whole; /* every port of the namespace; protocol, port and local are 0 */
+    uint16_t port;                 /* 0: the ephemeral ports together */
+    bool local;                    /* with port 0: those that listen on loopback only */
+    bool whole;                    /* every port of the namespace; protocol, port and local are 0 */
     char namespace[NAMESPACE_MAX]; /* "" the host's */
 } Surface;
 
@@ -37,14 +37,14 @@ typedef enum Change {
     CHANGE_OPENED, /* nothing was expected */
     CHANGE_ADDRESS,
     CHANGE_OWNER,
-    CHANGE_PROGRAM, /* the same owner, but its executable's file is gone or another by now: told once */
-    CHANGE_BLIND, /* of a self incident: tables cannot be read */
+    CHANGE_PROGRAM, /* the same owner, but its executable's file is gone or another: told once */
+    CHANGE_BLIND,   /* of a self incident: tables cannot be read */
     CHANGE_MAX,
 } Change;
 
 typedef enum Reach {
-    REACH_SAME, /* as exposed as before (core/exposure.h), or not applicable */
-    REACH_WIDENED, /* more exposed: loopback < private < public < all addresses of a family < of both */
+    REACH_SAME,     /* as exposed as before (core/exposure.h), or not applicable */
+    REACH_WIDENED,  /* more exposed: loopback < private < public < all addresses of a family < of both */
     REACH_NARROWED, /* less exposed, or addresses gone and none added */
 } Reach;
 
@@ -62,10 +62,12 @@ bool rows_local(const Rows *rows);
 
 typedef struct Difference {
     Change change;
-    Reach reach; /* CHANGE_ADDRESS only */
-    bool quiet; /* CHANGE_NONE, yet something should join the baseline or leave it unannounced: an address as exposed as one that
-                   its owner already has, one that joined so, one of many below the same owner's 0.0.0.0, a link-local
-                   one, or a better known owner */
+    Reach reach;   /* CHANGE_ADDRESS only */
+    bool upgraded; /* CHANGE_NONE, but a program is another file at the same path; quiet, unless the rules want it told
+                    */
+    bool quiet; /* CHANGE_NONE, yet something should join the baseline or leave it unannounced: an address as exposed as
+                   one that its owner already has, one that joined so, one of many below the same owner's 0.0.0.0, a
+                   link-local one, or a better known owner */
 } Difference;
 
 /* Owners of ephemeral UDP ports that are kept; later ones make no difference. */

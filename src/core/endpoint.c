@@ -142,6 +142,11 @@ int owner_compare(const Owner *a, const Owner *b) {
     return r;
 }
 
+bool owner_file_differs(const Owner *a, const Owner *b) {
+    if (a->exe_inode == 0 || b->exe_inode == 0 || text_compare(a->exe_shown, b->exe_shown) != 0) return false;
+    return a->exe_inode != b->exe_inode || a->exe_changed != b->exe_changed;
+}
+
 bool owner_outdated(const Owner *owner) {
     return owner->exe_deleted || owner->exe_replaced;
 }

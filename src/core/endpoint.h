@@ -55,6 +55,8 @@ typedef struct Owner {
     /* of exe_shown where there is one, else of exe */
     bool exe_deleted; /* its file is gone */
     bool exe_replaced; /* another file is at its path by now: an upgrade, and the old program runs on */
+    uint64_t exe_inode; /* of the file that runs; 0: not known */
+    int64_t exe_changed; /* realtime microseconds, its ctime: with the inode another after an upgrade */
     bool exe_host; /* its path is one of the host's own files, not a container's: `package` may be looked up */
     char *package; /* of the host's package manager; NULL: none, or not looked up */
     pid_t pid; /* 0: not known */
@@ -79,6 +81,8 @@ bool owner_unit_is(const char *wanted, const char *found);
 int owner_compare(const Owner *a, const Owner *b);
 /* True if its executable's file is gone or another one by now. */
 bool owner_outdated(const Owner *owner);
+/* True if both are known to run from a file at this path, and it is not the same one. */
+bool owner_file_differs(const Owner *a, const Owner *b);
 /* True if `b` knows a compared field that `a` does not. */
 bool owner_knows_more(const Owner *a, const Owner *b);
 /* Replaces a transient unit name by its kind: session-12.scope -> session.scope, run-u41.service -> run.service,

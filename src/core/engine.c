@@ -196,8 +196,9 @@ static int act(Step *step, const View *view, const Incident *incident, const Set
     TransitionKind kind = view->difference.change == CHANGE_NONE ? TRANSITION_JOINED
                           : view->watch == WATCH_LOG             ? TRANSITION_LOGGED
                                                                  : TRANSITION_IGNORED;
-    int r = decision_add_transition(
-        step->out, kind, step->now, &view->surface, view->difference.change, &view->baseline, &view->seen, NULL, NULL);
+    int r = decision_add_transition(step->out, kind, step->now, &view->surface, view->difference.change,
+        &view->baseline, &view->seen, NULL,
+        view->difference.upgraded ? "its program runs from another file at the same path: an upgrade" : NULL);
     return r < 0 ? r : decision_move_baseline(step->out, view, step->now, kind == TRANSITION_JOINED);
 }
 

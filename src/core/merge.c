@@ -127,6 +127,12 @@ static bool is_outdated(const Endpoint *expected, const Endpoint *seen) {
     return false;
 }
 
+/* Does it run from another file than was learned, at the same path? */
+static bool is_upgraded(const Endpoint *expected, const Endpoint *seen) {
+    return expected && expected->n_owners == 1 && seen->n_owners == 1 &&
+           owner_file_differs(expected->owners[0], seen->owners[0]);
+}
+
 void merge_answers(const PortRule *rule, const Rows *baseline, Answers *expected, Answers *seen, MergeTally *tally) {
     size_t e = 0, s = 0;
     while (e < expected->n || s < seen->n) {
@@ -151,9 +157,12 @@ void merge_answers(const PortRule *rule, const Rows *baseline, Answers *expected
             bool fine = false;
             for (size_t j = e; j < e_end && !fine; j++) {
                 fine = merge_owners_expected(rule, baseline, expected->items[j].endpoint, seen->items[i].endpoint);
-                if (fine && knows_better(baseline, expected->items[j].endpoint, seen->items[i].endpoint))
-                    tally->better++;
-                if (fine && is_outdated(expected->items[j].endpoint, seen->items[i].endpoint)) tally->program++;
+                const Endpoint *was = expected->items[j].endpoint, *is = seen->items[i].endpoint;
+                if (!fine) continue;
+                if (is_outdated(was, is)) tally->program++;
+                if (!knows_better(baseline, was, is)) continue;
+                tally->better++;
+                if (is_upgraded(was, is)) tally->upgraded++;
             }
             if (!fine) tally->owner++;
         }

@@ -11,6 +11,7 @@ typedef enum Expect { EXPECT_BASELINE, EXPECT_OPEN, EXPECT_CLOSED } Expect;
 typedef enum Severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_CRITICAL } Severity;
 typedef enum Mode { MODE_PINNED, MODE_ROLLING } Mode;
 typedef enum Watch { WATCH_ALERT, WATCH_LOG, WATCH_IGNORE } Watch;
+typedef enum Upgrades { UPGRADES_LOG, UPGRADES_ALERT } Upgrades;
 typedef enum Scope { SCOPE_HOST, SCOPE_ALL } Scope;
 
 /* Bits for a notifier's `events`. */
@@ -49,6 +50,7 @@ typedef struct PortRule {
     bool has_severity;
     Severity severity;
     Mode mode;
+    Upgrades upgrades;
     int64_t settle, settle_closed;
     int64_t remind; /* 0: off */
     char **notify; /* names; NULL: the global list */
@@ -93,6 +95,7 @@ typedef struct Rules {
     int64_t interval, settle, settle_closed, boot_grace;
     Mode mode;
     Watch unlisted, unlisted_local;
+    Upgrades upgrades; /* is a program at the same path that is another file worth a message? */
     Scope namespaces; /* which network namespaces are watched */
     int64_t remind; /* 0: off */
     int64_t retain;

@@ -167,6 +167,11 @@ static int view_fill(const Rules *rules, const Snapshot *snapshot, View *view) {
     for (Protocol p = 0; view->surface.whole && p < PROTOCOL_MAX; p++)
         view->decided = view->decided && snapshot_decides(snapshot, view->surface.namespace, p);
     int r = difference_make(&view->surface, view->rule, &view->baseline, &view->seen, &view->difference);
+    Upgrades upgrades = view->rule ? view->rule->upgrades : rules->upgrades;
+    if (r >= 0 && view->difference.upgraded && upgrades == UPGRADES_ALERT) {
+        view->difference.change = CHANGE_PROGRAM;
+        view->difference.quiet = false;
+    }
     view->watch = watch_of(rules, view);
     return r;
 }

@@ -60,6 +60,7 @@ static int read_program(const IdentitySources *sources, int process, const char 
     ProgramFile file = program_examine(process, owner->exe);
     owner->exe_deleted = file == PROGRAM_DELETED;
     owner->exe_replaced = file == PROGRAM_REPLACED;
+    program_file(process, &owner->exe_inode, &owner->exe_changed);
     owner->exe_host = program_is_host(process, owner->exe, file, sources->files);
     return 0;
 }

@@ -52,6 +52,8 @@ static int make_activated(Owners *o, Entry *e) {
     if (e->shown) own->exe_shown = copy(shown->exe, &failed);
     own->exe_deleted = shown->exe_deleted;
     own->exe_replaced = shown->exe_replaced;
+    own->exe_inode = shown->exe_inode;
+    own->exe_changed = shown->exe_changed;
     own->exe_host = shown->exe_host;
     own->pid = shown->pid;
     own->comm = copy(shown->comm, &failed);

@@ -44,6 +44,14 @@ ProgramFile program_examine(int process, char *exe) {
     return known && same(&running, &named) ? PROGRAM_PRESENT : PROGRAM_REPLACED;
 }
 
+void program_file(int process, uint64_t *ret_inode, int64_t *ret_changed) {
+    struct statx running;
+    bool known =
+        look(process, "exe", 0, &running) >= 0 && running.stx_ino <= INT64_MAX && running.stx_ctime.tv_sec >= 0;
+    *ret_inode = known ? running.stx_ino : 0;
+    *ret_changed = known ? running.stx_ctime.tv_sec * 1000000 + running.stx_ctime.tv_nsec / 1000 : 0;
+}
+
 bool program_is_host(int process, const char *exe, ProgramFile file, const char *files) {
     struct statx running, named, root, ours;
     char path[PATH_MAX];

@@ -162,7 +162,9 @@ static void put_change(FILE *out, const json_t *data, const char *type, const Si
         put_owners(out, ": ", sides->after, PHRASE_NAME);
     } else if (is(data, "change", "program")) {
         fputs(still ? " still" : "", out);
-        fputs(" held by a program whose file is gone or another by now", out);
+        fputs(phrase_is_outdated(sides->after) ? " held by a program whose file is gone or another by now"
+                                               : " held by a program from another file than before",
+            out);
         put_owners(out, ": ", sides->after, PHRASE_NAME);
     } else if (is(data, "change", "owner")) {
         put_owner_change(out, still, sides);

@@ -218,6 +218,21 @@ bool phrase_is_stated(const json_t *endpoints) {
     return json_array_size(endpoints) > 0;
 }
 
+bool phrase_is_outdated(const json_t *endpoints) {
+    for (size_t i = 0; i < json_array_size(endpoints); i++) {
+        json_t *owners = phrase_endpoint_owners(json_array_get(endpoints, i));
+        bool outdated = false;
+        for (size_t k = 0; k < json_array_size(owners); k++) {
+            const json_t *owner = json_array_get(owners, k);
+            outdated = outdated || json_is_true(json_object_get(owner, "exe_deleted")) ||
+                       json_is_true(json_object_get(owner, "exe_replaced"));
+        }
+        json_decref(owners);
+        if (outdated) return true;
+    }
+    return false;
+}
+
 bool phrase_is_local(const json_t *endpoint) {
     const char *address = phrase_string(endpoint, "address");
     return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 || strncmp(address, "::ffff:127.", 11) == 0;

@@ -32,6 +32,8 @@ PhraseDetail phrase_detail(const json_t *before, const json_t *after, bool *ret_
 bool phrase_has_owner(const json_t *endpoints);
 /* True if no endpoint was ever seen there: the configuration alone names them. False for none. */
 bool phrase_is_stated(const json_t *endpoints);
+/* True if the file of any owner's program is gone or another one by now. */
+bool phrase_is_outdated(const json_t *endpoints);
 /* True if the endpoint's address is a loopback one. */
 bool phrase_is_local(const json_t *endpoint);
 

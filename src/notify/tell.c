@@ -172,11 +172,19 @@ static void tell_ended(const Teller *t) {
 static void tell_program(const Teller *t) {
     put_since(t);
     phrase_owners(t->out, t->after, PHRASE_PATH);
+    const char *listens = count_owners(t->after) > 1 ? t->do_ : t->does;
+    if (!phrase_is_outdated(t->after)) {
+        fprintf(t->out,
+            " %s here with a program from another file than before, at the same path.\n"
+            "It was upgraded, or somebody has exchanged it. This is told once (upgrades = alert).\n",
+            listens);
+        return;
+    }
     fprintf(t->out,
         " %s here with a program whose file is gone or another by now.\n"
         "After an upgrade a restart brings in the new one; else somebody has removed or exchanged it.\n"
         "This is told once.\n",
-        count_owners(t->after) > 1 ? t->do_ : t->does);
+        listens);
 }
 
 static void tell_stands(const Teller *t) {

@@ -1,6 +1,7 @@
 #include "store/encode.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define CMDLINE_SHORT 256
@@ -33,6 +34,8 @@ static void owner_write(FILE *f, const Owner *owner, Detail detail) {
         if (owner->user_unit) fputs(" user_unit=1", f);
         if (owner->exe_deleted) fputs(" exe_deleted=1", f);
         if (owner->exe_replaced) fputs(" exe_replaced=1", f);
+        if (owner->exe_inode)
+            fprintf(f, " exe_inode=%" PRIu64 " exe_changed=%" PRId64, owner->exe_inode, owner->exe_changed);
         if (owner->exe_host) fputs(" exe_host=1", f);
         if (owner->pid) fprintf(f, " pid=%lld", (long long)owner->pid);
         value_write(f, "comm", owner->comm, SIZE_MAX);
@@ -177,7 +180,12 @@ static int owner_field(Owner *owner, Piece key, Piece value) {
         }
     int64_t n = 0;
     int r = 0;
-    if (piece_is(key, "started"))
+    if (piece_is(key, "exe_inode")) {
+        r = value_number(value, INT64_MAX, &n);
+        if (r == 0) owner->exe_inode = (uint64_t)n;
+    } else if (piece_is(key, "exe_changed"))
+        r = value_number(value, INT64_MAX, &owner->exe_changed);
+    else if (piece_is(key, "started"))
         r = value_number(value, INT64_MAX, &owner->started);
     else if (piece_is(key, "uid")) {
         r = value_number(value, UINT32_MAX - 1, &n);

@@ -38,6 +38,8 @@ static void assert_same_globals(const Rules *a, const Rules *b) {
     assert_int_equal(a->mode, b->mode);
     assert_int_equal(a->unlisted, b->unlisted);
     assert_int_equal(a->unlisted_local, b->unlisted_local);
+    assert_int_equal(a->upgrades, b->upgrades);
+    assert_int_equal(a->namespaces, b->namespaces);
     assert_int_equal(a->remind, b->remind);
     assert_int_equal(a->retain, b->retain);
 }
@@ -69,6 +71,7 @@ static void test_uncommented(void **state) {
     assert_int_equal(rules->ports[0].settle_closed, defaults->settle_closed);
     assert_int_equal(rules->ports[0].remind, defaults->remind);
     assert_int_equal(rules->ports[0].mode, defaults->mode);
+    assert_int_equal(rules->ports[0].upgrades, defaults->upgrades);
     assert_int_equal(rules->ports[0].expect, EXPECT_BASELINE);
     Rules *bare = parse_good("[notifier:admin]\nplugin = email\n[notifier:chat]\nplugin = webhook\n");
     for (size_t i = 0; i < 2; i++) {

@@ -71,6 +71,8 @@ static void parse_word(const char *word, Endpoint *e, Owner **partial) {
             e->owners[i]->exe_replaced = *word == 'r';
             e->owners[i]->exe_deleted = *word == 'd';
         }
+    else if (strncmp(word, "file=", 5) == 0)
+        for (size_t i = 0; i < e->n_owners; i++) e->owners[i]->exe_inode = (uint64_t)atoi(word + 5);
     else {
         if (!*partial) *partial = owner_new();
         if (strncmp(word, "exe=", 4) == 0)

@@ -4,7 +4,7 @@
  * A snapshot is "tcp 0.0.0.0:80 @nginx; tcp [::]:443 v6only @a @b; udp 10.0.0.1:53 dev=eth0 exe=/x uid=7
  * unit=u.service".
  * @name is a wholly known owner; exe=, uid=, unit= make one of those fields only; no owner means nobody is known.
- * "replaced" and "deleted" are said of the file of the owners before it, "pending" of the endpoint.
+ * "replaced", "deleted" and "file=N" are said of the file of the owners before it, "pending" of the endpoint.
  * "incomplete udp" marks a table. Times are in seconds and may be fractions. */
 #pragma once
 

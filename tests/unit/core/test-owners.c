@@ -159,6 +159,56 @@ static void test_outdated_program(void **state) {
     sim_done(&sim);
 }
 
+/* The same program from another file, at the same path, as after an upgrade: history, and told where that is wanted. */
+static void test_upgraded_program(void **state) {
+    Sim sim;
+    sim_init(&sim, "tcp 0.0.0.0:80 @nginx file=7");
+    sim_forget_history(&sim);
+    sim_run(&sim, 20, "");
+    sim_run(&sim, 100, "tcp 0.0.0.0:80 @nginx file=8");
+    sim_told(&sim, "");
+    assert_non_null(strstr(sim.history, "joined 80/tcp"));
+    sim_forget_history(&sim);
+    sim_run(&sim, 200, "tcp 0.0.0.0:80 @nginx file=8");
+    sim_history(&sim, "");
+    /* One whose file could not be looked at is not another. */
+    sim_run(&sim, 200, "tcp 0.0.0.0:80 @nginx");
+    sim_run(&sim, 200, "tcp 0.0.0.0:80 @nginx file=8");
+    sim_history(&sim, "");
+    sim_restart(&sim);
+    sim.rules->upgrades = UPGRADES_ALERT;
+    sim_run(&sim, 200, "tcp 0.0.0.0:80 @nginx file=8");
+    sim_told(&sim, "");
+    sim_run(&sim, 70, "tcp 0.0.0.0:80 @nginx file=9");
+    sim_told(&sim, "opened 80/tcp program info\n");
+    assert_int_equal(sim.state.n_incidents, 0);
+    sim_run(&sim, 200, "tcp 0.0.0.0:80 @nginx file=9");
+    sim_told(&sim, "");
+    /* A section of its own has the last word. */
+    sim_section(&sim, "80/tcp")->upgrades = UPGRADES_LOG;
+    sim_run(&sim, 200, "tcp 0.0.0.0:80 @nginx file=10");
+    sim_told(&sim, "");
+    sim_done(&sim);
+
+    /* One that was told as outdated is told once more when it runs from the new file. */
+    sim_init(&sim, "tcp 0.0.0.0:80 @nginx file=7");
+    sim.rules->upgrades = UPGRADES_ALERT;
+    sim_run(&sim, 70, "tcp 0.0.0.0:80 @nginx file=7 replaced");
+    sim_told(&sim, "opened 80/tcp program info\n");
+    sim_run(&sim, 70, "tcp 0.0.0.0:80 @nginx file=8");
+    sim_told(&sim, "opened 80/tcp program info\n");
+    sim_done(&sim);
+
+    /* What was learned by an older version without it is completed. */
+    sim_init(&sim, "tcp 0.0.0.0:80 @nginx");
+    sim.rules->upgrades = UPGRADES_ALERT;
+    sim_run(&sim, 100, "tcp 0.0.0.0:80 @nginx file=7");
+    sim_told(&sim, "");
+    sim_run(&sim, 70, "tcp 0.0.0.0:80 @nginx file=8");
+    sim_told(&sim, "opened 80/tcp program info\n");
+    sim_done(&sim);
+}
+
 /* While an owner is still being looked up there is a name worth waiting for, but not for ever. */
 static void test_pending_owner(void **state) {
     Sim sim;
@@ -177,6 +227,7 @@ static void test_pending_owner(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_upgraded_program),
         cmocka_unit_test(test_restart_after_upgrade),
         cmocka_unit_test(test_restart_and_socket_activation),
         cmocka_unit_test(test_unknown_is_no_event),

@@ -25,6 +25,8 @@ static void test_round_trip(void **state) {
     owner->exe_deleted = true;
     owner->exe_replaced = true;
     owner->exe_host = true;
+    owner->exe_inode = 7;
+    owner->exe_changed = INT64_C(1790000000000001);
     owner->user_unit = true;
     owner->slice = strdup("user-1000.slice");
     owner->container = strdup("podman container d b\n");
@@ -68,6 +70,8 @@ static void test_round_trip(void **state) {
     assert_true(there->exe_deleted);
     assert_true(there->exe_replaced);
     assert_true(there->exe_host);
+    assert_int_equal(there->exe_inode, 7);
+    assert_int_equal(there->exe_changed, owner->exe_changed);
     assert_true(there->user_unit);
     assert_text(there->slice, owner->slice);
     assert_text(there->container, owner->container);
