@@ -19,7 +19,7 @@ typedef struct Cause {
     int64_t asked; /* boottime: when, for who asks */
     Fate fate;
     char *document; /* one JSON object; NULL: none */
-    Owner *owner; /* who is asked about; NULL: nobody is known */
+    Owner *owner;   /* who is asked about; NULL: nobody is known */
 } Cause;
 
 void cause_done(Cause *cause);

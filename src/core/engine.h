@@ -18,34 +18,34 @@ typedef struct Now {
 /* A difference on its way to being told. Kept in memory only. */
 typedef struct Settling {
     Surface surface;
-    bool ignored; /* of the endpoints that [ignore:] covers */
-    bool quiet; /* nothing to tell: it will join the baseline */
-    bool done; /* acted upon: goes once the decision is committed */
+    bool ignored;  /* of the endpoints that [ignore:] covers */
+    bool quiet;    /* nothing to tell: it will join the baseline */
+    bool done;     /* acted upon: goes once the decision is committed */
     int64_t start; /* boottime: first snapshot that differed from the told state */
     int64_t start_realtime;
     int64_t present; /* boottime: since when it is not "closed"; equal to start unless it came back as something else */
-    bool closed; /* nothing of the told state is there */
+    bool closed;     /* nothing of the told state is there */
     bool was_closed; /* at any time since start */
     unsigned snapshots; /* that differed since start */
-    bool asks; /* it closed or changed hands and will be told: why is worth asking */
-    bool owner; /* nothing but owners differs: a look that does not see them says nothing */
-    bool program; /* nothing but a program's file differs */
-    int64_t last; /* boottime: last snapshot that differed */
+    bool asks;          /* it closed or changed hands and will be told: why is worth asking */
+    bool owner;         /* nothing but owners differs: a look that does not see them says nothing */
+    bool program;       /* nothing but a program's file differs */
+    int64_t last;       /* boottime: last snapshot that differed */
 } Settling;
 
 typedef struct Pause {
     bool all;
     Surface surface; /* port of the pause where not all */
-    int64_t until; /* realtime microseconds */
-    int64_t ends; /* the same in boottime, which nobody sets; 0 after a restart: not known. Memory only */
+    int64_t until;   /* realtime microseconds */
+    int64_t ends;    /* the same in boottime, which nobody sets; 0 after a restart: not known. Memory only */
 } Pause;
 
 /* What the daemon knows; the stored part is loaded by store/ at start. Zero-initialised is "first start". */
 typedef struct State {
-    bool learned; /* first learning is over */
+    bool learned;            /* first learning is over */
     bool namespaces_learned; /* and that of other network namespaces; false where only the host's is watched */
-    Endpoints baseline; /* sorted; `since` set */
-    Incident *incidents; /* open ones */
+    Endpoints baseline;      /* sorted; `since` set */
+    Incident *incidents;     /* open ones */
     size_t n_incidents;
     Pause *pauses;
     size_t n_pauses;
@@ -54,9 +54,9 @@ typedef struct State {
     size_t n_settling;
     Cause *causes; /* of what is settling, as far as somebody was asked */
     size_t n_causes;
-    int64_t last_step; /* boottime; 0: none yet */
-    unsigned incomplete_runs; /* snapshots in a row in which some table was incomplete; while blind, how many complete ones
-                                 it takes to see again */
+    int64_t last_step;        /* boottime; 0: none yet */
+    unsigned incomplete_runs; /* snapshots in a row in which some table was incomplete; while blind, how many complete
+                                 ones it takes to see again */
 } State;
 
 void state_done(State *state);
@@ -65,7 +65,7 @@ void state_done(State *state);
 typedef struct BaselineChange {
     Surface surface;
     Endpoints before; /* rows to remove, by key */
-    Endpoints after; /* rows to add; `since` set */
+    Endpoints after;  /* rows to add; `since` set */
 } BaselineChange;
 
 typedef struct Decision {
@@ -80,13 +80,13 @@ typedef struct Decision {
     Pause *pauses; /* the whole new list, if pauses_changed */
     size_t n_pauses;
     bool pauses_changed;
-    bool learned; /* first learning ends with this decision */
+    bool learned;           /* first learning ends with this decision */
     bool namespaces_change; /* with this decision namespaces_learned becomes the state's */
     bool namespaces_learned;
     /* memory only */
-    size_t n_observed; /* transitions that nobody is told of */
+    size_t n_observed;            /* transitions that nobody is told of */
     size_t n_counted, counted_at; /* those beyond ENGINE_TRANSITIONS_MAX, and the line that counts them */
-    bool steps; /* made by engine_step: the timers below replace the state's */
+    bool steps;                   /* made by engine_step: the timers below replace the state's */
     Settling *settling;
     size_t n_settling;
     int64_t now_boottime;
@@ -118,16 +118,16 @@ typedef enum RequestResult {
     REQUEST_DONE,
     REQUEST_NOTHING, /* no difference to accept, nothing to resume */
     REQUEST_UNKNOWN, /* no open incident has this token */
-    REQUEST_MOVED, /* the port differs now from what was told */
-    REQUEST_STATED, /* the configuration states what must be there */
-    REQUEST_UNSEEN, /* the port's tables could not be read completely */
-    REQUEST_SELF, /* the incident is portwatch's own: there is nothing to accept */
+    REQUEST_MOVED,   /* the port differs now from what was told */
+    REQUEST_STATED,  /* the configuration states what must be there */
+    REQUEST_UNSEEN,  /* the port's tables could not be read completely */
+    REQUEST_SELF,    /* the incident is portwatch's own: there is nothing to accept */
 } RequestResult;
 
 /* What to accept and in whose name. */
 typedef struct Acceptance {
-    const char *token; /* an incident's, takes exactly the rows last told; or NULL */
-    const Surface *surface; /* takes the present difference of this port; NULL with token NULL: of all */
+    const char *token;       /* an incident's, takes exactly the rows last told; or NULL */
+    const Surface *surface;  /* takes the present difference of this port; NULL with token NULL: of all */
     const char *by, *reason; /* reason may be NULL */
 } Acceptance;
 
@@ -148,9 +148,9 @@ const Incident *state_incident_at(const State *state, const Surface *surface);
 
 /* What is known of a settling difference; NULL: nobody was asked. */
 const Cause *state_cause(const State *state, const Surface *surface, int64_t start);
-/* Takes the contents of *cause in the place of what was known; one without a document leaves what was known as it is, but
- * for when somebody was asked. An unanswered one holds its event back for at most ENGINE_CAUSE_WAIT once it has settled; a
- * fate moves the end of its settling. It is forgotten with its difference. 0 or -ENOMEM. */
+/* Takes the contents of *cause in the place of what was known; one without a document leaves what was known as it is,
+ * but for when somebody was asked. An unanswered one holds its event back for at most ENGINE_CAUSE_WAIT once it has
+ * settled; a fate moves the end of its settling. It is forgotten with its difference. 0 or -ENOMEM. */
 int state_set_cause(State *state, Cause *cause);
 /* Whom to ask about: who was asked about before; else who held the port and does not any more, as seen in the snapshot
  * before, as last told, or as learned; else, where all of them hold it still, the first one learned. Borrowed; NULL:

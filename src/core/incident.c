@@ -22,8 +22,12 @@ void incident_done(Incident *incident) {
 
 const char *event_type_name(EventType type) {
     static const char *const names[EVENT_TYPE_MAX] = {
-        [EVENT_OPENED] = "opened",     [EVENT_CHANGED] = "changed", [EVENT_RESOLVED] = "resolved",
-        [EVENT_REMINDER] = "reminder", [EVENT_LEARNED] = "learned", [EVENT_SELF] = "self",
+        [EVENT_OPENED] = "opened",
+        [EVENT_CHANGED] = "changed",
+        [EVENT_RESOLVED] = "resolved",
+        [EVENT_REMINDER] = "reminder",
+        [EVENT_LEARNED] = "learned",
+        [EVENT_SELF] = "self",
         [EVENT_TEST] = "test",
     };
     return names[type];
@@ -31,9 +35,12 @@ const char *event_type_name(EventType type) {
 
 unsigned event_mask(EventType type) {
     static const unsigned masks[EVENT_TYPE_MAX] = {
-        [EVENT_OPENED] = EVENT_MASK_OPENED,     [EVENT_CHANGED] = EVENT_MASK_CHANGED,
-        [EVENT_RESOLVED] = EVENT_MASK_RESOLVED, [EVENT_REMINDER] = EVENT_MASK_REMINDER,
-        [EVENT_LEARNED] = EVENT_MASK_NOTICE,    [EVENT_SELF] = EVENT_MASK_NOTICE,
+        [EVENT_OPENED] = EVENT_MASK_OPENED,
+        [EVENT_CHANGED] = EVENT_MASK_CHANGED,
+        [EVENT_RESOLVED] = EVENT_MASK_RESOLVED,
+        [EVENT_REMINDER] = EVENT_MASK_REMINDER,
+        [EVENT_LEARNED] = EVENT_MASK_NOTICE,
+        [EVENT_SELF] = EVENT_MASK_NOTICE,
         [EVENT_TEST] = EVENT_MASK_ALL,
     };
     return masks[type];
@@ -83,13 +90,20 @@ void event_done(Event *event) {
 
 const char *transition_name(TransitionKind kind) {
     static const char *const names[TRANSITION_MAX] = {
-        [TRANSITION_LEARNED] = "learned",       [TRANSITION_BOUNCED] = "bounced",
-        [TRANSITION_LOGGED] = "logged",         [TRANSITION_IGNORED] = "ignored",
-        [TRANSITION_JOINED] = "joined",         [TRANSITION_OPENED] = "opened",
-        [TRANSITION_CHANGED] = "changed",       [TRANSITION_RESOLVED] = "resolved",
-        [TRANSITION_REMINDED] = "reminded",     [TRANSITION_ACCEPTED] = "accepted",
-        [TRANSITION_ACKNOWLEDGED] = "acknowledged", [TRANSITION_PAUSED] = "paused",
-        [TRANSITION_RESUMED] = "resumed",       [TRANSITION_NOTICE] = "notice",
+        [TRANSITION_LEARNED] = "learned",
+        [TRANSITION_BOUNCED] = "bounced",
+        [TRANSITION_LOGGED] = "logged",
+        [TRANSITION_IGNORED] = "ignored",
+        [TRANSITION_JOINED] = "joined",
+        [TRANSITION_OPENED] = "opened",
+        [TRANSITION_CHANGED] = "changed",
+        [TRANSITION_RESOLVED] = "resolved",
+        [TRANSITION_REMINDED] = "reminded",
+        [TRANSITION_ACCEPTED] = "accepted",
+        [TRANSITION_ACKNOWLEDGED] = "acknowledged",
+        [TRANSITION_PAUSED] = "paused",
+        [TRANSITION_RESUMED] = "resumed",
+        [TRANSITION_NOTICE] = "notice",
     };
     return names[kind];
 }

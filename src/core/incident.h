@@ -17,10 +17,10 @@ typedef enum IncidentState {
 /* How an incident ended. */
 typedef enum Ending {
     ENDING_NONE,
-    ENDING_RETURNED, /* the expected state is back */
-    ENDING_ACCEPTED, /* by somebody (Event.by) */
+    ENDING_RETURNED,  /* the expected state is back */
+    ENDING_ACCEPTED,  /* by somebody (Event.by) */
     ENDING_UNWATCHED, /* the configuration no longer watches this port */
-    ENDING_RESTATED, /* the configuration now expects what is there */
+    ENDING_RESTATED,  /* the configuration now expects what is there */
     ENDING_ROLLED,
 } Ending;
 
@@ -28,7 +28,7 @@ typedef enum Ending {
 
 typedef struct Incident {
     char id[UUID_TEXT_MAX]; /* "" until assigned */
-    char token[TOKEN_MAX]; /* four of A-Z2-9 without look-alikes; unique among open incidents */
+    char token[TOKEN_MAX];  /* four of A-Z2-9 without look-alikes; unique among open incidents */
     Aspect aspect;
     Surface surface; /* zero for ASPECT_SELF */
     IncidentState state;
@@ -36,11 +36,11 @@ typedef struct Incident {
     Reach reach;
     Severity severity;
     Endpoints before; /* what was expected when it opened */
-    Endpoints told; /* what stood at the last event */
-    int64_t opened; /* when the difference was first seen */
+    Endpoints told;   /* what stood at the last event */
+    int64_t opened;   /* when the difference was first seen */
     int64_t last_event;
     int64_t next_reminder; /* 0: none */
-    int64_t remind_step; /* microseconds until the reminder after that */
+    int64_t remind_step;   /* microseconds until the reminder after that */
     bool acknowledged;
     char opening_event[UUID_TEXT_MAX];
 } Incident;
@@ -54,7 +54,7 @@ typedef enum EventType {
     EVENT_RESOLVED,
     EVENT_REMINDER,
     EVENT_LEARNED, /* baseline learned; also sent alone to a notifier configured later */
-    EVENT_SELF, /* a notice about portwatch itself: configuration, delivery, database */
+    EVENT_SELF,    /* a notice about portwatch itself: configuration, delivery, database */
     EVENT_TEST,
     EVENT_TYPE_MAX,
 } EventType;
@@ -69,19 +69,19 @@ typedef struct Event {
     int64_t time; /* when it was decided */
     bool has_incident;
     Incident incident; /* as it stands after this event */
-    Ending ending; /* EVENT_RESOLVED only */
-    char *by; /* who accepted; NULL */
-    char *reason; /* why, as given with accept; NULL */
+    Ending ending;     /* EVENT_RESOLVED only */
+    char *by;          /* who accepted; NULL */
+    char *reason;      /* why, as given with accept; NULL */
     Change change;
     Reach reach;
     Severity severity;
     Surface surface;
-    char *name; /* the section's name; NULL */
+    char *name;              /* the section's name; NULL */
     Endpoints before, after; /* expected, and what stands now */
-    int64_t seen; /* when the told state was first seen */
+    int64_t seen;            /* when the told state was first seen */
     char *subject; /* EVENT_SELF: what it is about: "configuration", "delivery", "database", "blind"; else NULL */
     char *summary; /* EVENT_SELF: one sentence for people; else NULL */
-    char *cause; /* JSON text; NULL: none known */
+    char *cause;   /* JSON text; NULL: none known */
     char **notify; /* names of notifiers; NULL: every one */
 } Event;
 
@@ -92,9 +92,10 @@ void event_done(Event *event);
 typedef enum TransitionKind {
     TRANSITION_LEARNED, /* entered the baseline at first sight */
     TRANSITION_BOUNCED, /* left and came back (or came and went) inside the settle time */
-    TRANSITION_LOGGED, /* changed where nobody is to be told (unlisted = log) */
+    TRANSITION_LOGGED,  /* changed where nobody is to be told (unlisted = log) */
     TRANSITION_IGNORED, /* the same for `ignore` and [ignore:] */
-    TRANSITION_JOINED, /* joined the baseline without an alert: same owner, nothing more exposed, link-local, more known */
+    TRANSITION_JOINED, /* joined the baseline without an alert: same owner, nothing more exposed, link-local, more known
+                        */
     TRANSITION_OPENED, /* and the events, as they are told */
     TRANSITION_CHANGED,
     TRANSITION_RESOLVED,
@@ -117,7 +118,7 @@ typedef struct Transition {
     Change change;
     Endpoints before, after;
     char token[TOKEN_MAX]; /* "" without an incident */
-    char *text; /* a sentence, escaped; NULL: none */
+    char *text;            /* a sentence, escaped; NULL: none */
 } Transition;
 
 void transition_done(Transition *transition);

@@ -5,8 +5,12 @@
 
 const char *table_name(Table table) {
     static const char *const names[TABLE_MAX] = {
-        [TABLE_TCP4] = "tcp/IPv4",         [TABLE_TCP6] = "tcp/IPv6",         [TABLE_UDP4] = "udp/IPv4",
-        [TABLE_UDP6] = "udp/IPv6",         [TABLE_UDPLITE4] = "udplite/IPv4", [TABLE_UDPLITE6] = "udplite/IPv6",
+        [TABLE_TCP4] = "tcp/IPv4",
+        [TABLE_TCP6] = "tcp/IPv6",
+        [TABLE_UDP4] = "udp/IPv4",
+        [TABLE_UDP6] = "udp/IPv6",
+        [TABLE_UDPLITE4] = "udplite/IPv4",
+        [TABLE_UDPLITE6] = "udplite/IPv6",
     };
     return names[table];
 }

@@ -16,7 +16,7 @@ typedef enum Table {
 typedef enum TableState {
     TABLE_COMPLETE,
     TABLE_INCOMPLETE, /* failed, interrupted or cut short: decides nothing for its ports */
-    TABLE_ABSENT, /* this kernel has no such protocol or diag module: coverage, not incompleteness */
+    TABLE_ABSENT,     /* this kernel has no such protocol or diag module: coverage, not incompleteness */
 } TableState;
 
 /* A network namespace besides the host's; several of one name are one. */
@@ -28,17 +28,17 @@ typedef struct Namespace {
 typedef struct Snapshot {
     Endpoints endpoints; /* sorted, folded */
     TableState tables[TABLE_MAX];
-    char *trouble[TABLE_MAX]; /* why it is incomplete or absent, one line for people; else NULL */
+    char *trouble[TABLE_MAX];                 /* why it is incomplete or absent, one line for people; else NULL */
     uint16_t ephemeral_first, ephemeral_last; /* net.ipv4.ip_local_port_range */
-    unsigned without_owner; /* sockets whose owner was looked for and not found */
-    char *owner_trouble; /* why owners cannot be seen (missing capability), one line; else NULL */
-    bool all_namespaces; /* others than the host's were asked for */
-    Namespace *namespaces; /* with all_namespaces: those there are besides the host's, by name */
+    unsigned without_owner;                   /* sockets whose owner was looked for and not found */
+    char *owner_trouble;                      /* why owners cannot be seen (missing capability), one line; else NULL */
+    bool all_namespaces;                      /* others than the host's were asked for */
+    Namespace *namespaces;                    /* with all_namespaces: those there are besides the host's, by name */
     size_t n_namespaces;
-    bool namespaces_found; /* with all_namespaces: one that is not in the list is not there */
+    bool namespaces_found;      /* with all_namespaces: one that is not in the list is not there */
     unsigned namespaces_unseen; /* there, but their sockets are not seen */
-    char *namespaces_trouble; /* why not, or why there may be more; else NULL */
-    unsigned looks_missed;    /* in the hour before this one; the daemon counts them */
+    char *namespaces_trouble;   /* why not, or why there may be more; else NULL */
+    unsigned looks_missed;      /* in the hour before this one; the daemon counts them */
 } Snapshot;
 
 const char *table_name(Table table); /* "tcp/IPv4" ... */

@@ -53,7 +53,8 @@ int64_t pause_left(const Pause *pause, const Now *now);
 int64_t step_paused_until(const Step *step, const Surface *surface);
 
 /* The event, its line of history and the incident as it stands after it, for the view's difference: opened, or with
- * `old` changed. `settling` says since when, and whether its cause was asked for. With baseline = rolling the baseline moves.
+ * `old` changed. `settling` says since when, and whether its cause was asked for. With baseline = rolling the baseline
+ * moves.
  */
 int step_tell_difference(Step *step, const View *view, const Incident *old, const Settling *settling);
 /* `by` and `reason` (NULL: nobody's) with ENDING_ACCEPTED. */

@@ -73,10 +73,10 @@ struct Daemon {
     Packages *packages;
     State state;
     Snapshot snapshot, previous; /* the last one, and the one before */
-    int64_t first_look; /* boottime */
+    int64_t first_look;          /* boottime */
     Causes *causes;
-    json_t *coverage;  /* of it; NULL: not made yet */
-    char **not_seen;   /* said so in the log */
+    json_t *coverage; /* of it; NULL: not made yet */
+    char **not_seen;  /* said so in the log */
     char *coverage_stored;
     bool coverage_unstored; /* it could not be */
     Notifier **notifiers;
@@ -84,7 +84,7 @@ struct Daemon {
     bool queues_unsynced; /* the store does not know the notifiers yet */
     char **unlearned;     /* notifiers that have not been told what is watched */
     sd_event_source *tick, *requests;
-    int64_t last_expire;    /* boottime */
+    int64_t last_expire;                           /* boottime */
     int64_t last_look, last_missed, last_coverage; /* boottime */
     unsigned covered_unseen;                       /* namespaces that `coverage` speaks of */
     size_t covered_seen;
@@ -126,7 +126,8 @@ void daemon_tick_now(Daemon *d); /* as soon as the event loop gets there */
 /* cause.c */
 int daemon_start_causes(Daemon *d);
 void daemon_stop_causes(Daemon *d);
-/* Asks about what began to settle with this tick, and anew about what was on its way. Answers come by the event loop. */
+/* Asks about what began to settle with this tick, and anew about what was on its way. Answers come by the event loop.
+ */
 void daemon_ask_causes(Daemon *d, const Now *now);
 void daemon_log_ballast(const Daemon *d, int result); /* of ballast_keep */
 

@@ -17,7 +17,15 @@ static const char usage[] = "portwatchd [--config FILE] [--state-dir DIR]\n"
                             "\n"
                             "SIGHUP reads the configuration again. See portwatchd(8), portwatch.conf(5).\n";
 
-enum { OPTION_CONFIG = 256, OPTION_STATE_DIR, OPTION_PLUGIN_DIR, OPTION_NOTIFY_PROGRAM, OPTION_CAUSE_PROGRAM, OPTION_HELP, OPTION_VERSION };
+enum {
+    OPTION_CONFIG = 256,
+    OPTION_STATE_DIR,
+    OPTION_PLUGIN_DIR,
+    OPTION_NOTIFY_PROGRAM,
+    OPTION_CAUSE_PROGRAM,
+    OPTION_HELP,
+    OPTION_VERSION
+};
 
 int main(int argc, char **argv) {
     static const struct option long_options[] = {
@@ -30,8 +38,10 @@ int main(int argc, char **argv) {
         {"version", no_argument, NULL, OPTION_VERSION},
         {0},
     };
-    Options options = {
-        .config = PORTWATCH_CONFIG, .state_dir = PORTWATCH_STATE_DIR, .notify_program = PORTWATCH_NOTIFY, .cause_program = PORTWATCH_CAUSE};
+    Options options = {.config = PORTWATCH_CONFIG,
+        .state_dir = PORTWATCH_STATE_DIR,
+        .notify_program = PORTWATCH_NOTIFY,
+        .cause_program = PORTWATCH_CAUSE};
     for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) switch (c) {
         case OPTION_CONFIG:
             options.config = optarg;

@@ -93,7 +93,9 @@ json_t *document_coverage(const Snapshot *snapshot, const Rules *rules) {
     json_int_t ignored = 0;
     for (size_t i = 0; rules && i < snapshot->endpoints.n; i++) {
         const Endpoint *endpoint = &snapshot->endpoints.items[i];
-        if (!rules_find_in(rules, endpoint->namespace, endpoint->protocol, endpoint->port) && rules_ignores(rules, endpoint)) ignored++;
+        if (!rules_find_in(rules, endpoint->namespace, endpoint->protocol, endpoint->port) &&
+            rules_ignores(rules, endpoint))
+            ignored++;
     }
     bool complete = snapshot_complete(snapshot);
     json_t *object = json_object();

@@ -9,8 +9,8 @@
 static int commit_remove(Store *store, const Endpoint *key) {
     char address[INET6_ADDRSTRLEN];
     return db_run(store,
-        "DELETE FROM baseline WHERE protocol = ? AND port = ? AND address = ? AND device = ? AND namespace = ?", "tdttt",
-        protocol_name(key->protocol), (int)key->port, address_format(&key->address, address), key->device,
+        "DELETE FROM baseline WHERE protocol = ? AND port = ? AND address = ? AND device = ? AND namespace = ?",
+        "tdttt", protocol_name(key->protocol), (int)key->port, address_format(&key->address, address), key->device,
         key->namespace);
 }
 
@@ -21,9 +21,9 @@ static int commit_expect(Store *store, const Endpoint *endpoint) {
     return db_run(store,
         "INSERT OR REPLACE INTO baseline (protocol, port, address, device, v6only, count, since, owners,"
         " namespace) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        "tdttdiitt", protocol_name(endpoint->protocol), (int)endpoint->port, address_format(&endpoint->address, address),
-        endpoint->device, (int)endpoint->v6only, (int64_t)endpoint->count, endpoint->since, owners,
-        endpoint->namespace);
+        "tdttdiitt", protocol_name(endpoint->protocol), (int)endpoint->port,
+        address_format(&endpoint->address, address), endpoint->device, (int)endpoint->v6only, (int64_t)endpoint->count,
+        endpoint->since, owners, endpoint->namespace);
 }
 
 static int commit_baseline(Store *store, const BaselineChange *change) {
@@ -101,9 +101,11 @@ static int commit_decision(Store *store, const Commit *commit) {
     for (size_t i = 0; r == 0 && i < decision->n_updates; i++) r = commit_incident(store, &decision->updates[i]);
     for (size_t i = 0; r == 0 && i < decision->n_transitions; i++) r = history_record(store, &decision->transitions[i]);
     if (r == 0 && decision->pauses_changed) r = commit_pauses(store, decision);
-    if (r == 0 && decision->namespaces_change) r = db_run(store, "DELETE FROM meta WHERE key = 'namespaces_learned'", "");
+    if (r == 0 && decision->namespaces_change)
+        r = db_run(store, "DELETE FROM meta WHERE key = 'namespaces_learned'", "");
     if (r == 0 && decision->namespaces_change && decision->namespaces_learned)
-        r = db_run(store, "INSERT INTO meta (key, value) VALUES ('namespaces_learned', CAST(? AS TEXT))", "i", commit->now);
+        r = db_run(
+            store, "INSERT INTO meta (key, value) VALUES ('namespaces_learned', CAST(? AS TEXT))", "i", commit->now);
     if (r == 0 && decision->learned)
         r = db_run(
             store, "INSERT OR IGNORE INTO meta (key, value) VALUES ('learned', CAST(? AS TEXT))", "i", commit->now);

@@ -68,7 +68,8 @@ static int load_incidents(Store *store, State *state) {
     bool row = false;
     int r = db_query(store, &statement,
         "SELECT id, token, aspect, protocol, port, local, change, reach, severity, before, told, opened, last_event,"
-        " next_reminder, remind_step, acknowledged, opening_event, namespace FROM incident WHERE state = 'open' ORDER BY opened, "
+        " next_reminder, remind_step, acknowledged, opening_event, namespace FROM incident WHERE state = 'open' ORDER "
+        "BY opened, "
         "id",
         "");
     while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row) {
@@ -87,7 +88,8 @@ static int load_pauses(Store *store, State *state) {
     int r = db_query(store, &statement, "SELECT every, protocol, port, local, until FROM pause", "");
     while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row) {
         Pause pause = {.all = sqlite3_column_int(statement, 0) != 0, .until = sqlite3_column_int64(statement, 4)};
-        if (!names_surface(statement, 1, -1, &pause.surface)) return unreadable(store, "pause of", db_text(statement, 1));
+        if (!names_surface(statement, 1, -1, &pause.surface))
+            return unreadable(store, "pause of", db_text(statement, 1));
         Pause *pauses = reallocarray(state->pauses, state->n_pauses + 1, sizeof(Pause));
         if (!pauses) return -ENOMEM;
         state->pauses = pauses;
