@@ -17,8 +17,8 @@ from facts import Portwatch
 from guest import ENVIRONMENT, Root, wait
 from mail import Mail, Mailbox, accepted
 
-LIMIT = 420  # seconds after which it is switched off, whatever it is doing
-BOOT_WAIT = 240
+LIMIT = 900  # seconds after which it is switched off, whatever it is doing
+BOOT_WAIT = 480
 ANSWER_WAIT = 120
 SIZE = "900M"
 AGENT = "/usr/local/sbin/agent"
