@@ -40,7 +40,7 @@ static int check_deadline(void *data) {
     return now.tv_sec >= end->tv_sec;
 }
 
-static int check_once(Store *store) {
+static int check_quick(Store *store) {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
     bool row = false;
     int r = db_query(store, &statement, "PRAGMA quick_check(1)", "");
@@ -56,18 +56,14 @@ static int check_once(Store *store) {
     return db_fail(store, STORE_CORRUPT, "%s is damaged: %s.", store->path, db_text(statement, 0));
 }
 
-/* Reads every page once; says "damaged" only if a second look says so too. A database too large to be checked in time
- * is taken for sound: what it hides shows as STORE_CORRUPT where it is met. */
+/* Reads every page once. A database too large to be checked in time is taken for sound: what it hides shows as
+ * STORE_CORRUPT where it is met. */
 static int check_pages(Store *store) {
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += CHECK_LONGEST_S;
     sqlite3_progress_handler(store->db, 10000, check_deadline, &end);
-    int r = check_once(store);
-    if (r == STORE_CORRUPT) {
-        sqlite3_db_release_memory(store->db);
-        r = check_once(store);
-    }
+    int r = check_quick(store);
     sqlite3_progress_handler(store->db, 0, NULL, NULL);
     return r;
 }
