@@ -40,7 +40,7 @@ static int check_deadline(void *data) {
     return now.tv_sec >= end->tv_sec;
 }
 
-static int check_once(Store *store) {
+static int check_quick(Store *store) {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
     bool row = false;
     int r = db_query(store, &statement, "PRAGMA quick_check(1)", "");
@@ -56,29 +56,21 @@ static int check_once(Store *store) {
     return db_fail(store, STORE_CORRUPT, "%s is damaged: %s.", store->path, db_text(statement, 0));
 }
 
-/* Reads every page once; says "damaged" only if a second look says so too. A database too large to be checked in time
- * is taken for sound: what it hides shows as STORE_CORRUPT where it is met. */
+/* Reads every page once. A database too large to be checked in time is taken for sound: what it hides shows as
+ * STORE_CORRUPT where it is met. */
 static int check_pages(Store *store) {
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += CHECK_LONGEST_S;
     sqlite3_progress_handler(store->db, 10000, check_deadline, &end);
-    int r = check_once(store);
-    if (r == STORE_CORRUPT) {
-        sqlite3_db_release_memory(store->db);
-        r = check_once(store);
-    }
+    int r = check_quick(store);
     sqlite3_progress_handler(store->db, 0, NULL, NULL);
     return r;
 }
 
-static int pragma_run(Store *store, const char *sql) {
-    int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? 0 : db_error(store, code);
-}
-
 static int connect_file(Store *store) {
     int flags = store->mode == STORE_READER ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    errno = 0;
     int code = sqlite3_open_v2(store->path, &store->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
     if (!store->db) return -ENOMEM;
     if (code != SQLITE_OK) return db_error(store, code);
@@ -94,7 +86,7 @@ static int connect_file(Store *store) {
             store->mode == STORE_DAEMON ? "check its owner and mode, and whether its file system is read-only"
                                         : "only root and the daemon's user may do this");
     }
-    return pragma_run(store, "PRAGMA cell_size_check = ON");
+    return db_exec(store, "PRAGMA cell_size_check = ON");
 }
 
 /* Whose file it is, and of which version. STORE_OPENED: ours and fit. STORE_FRESH: empty. */
@@ -163,7 +155,7 @@ static int connect_settle(Store *store, const StoreIdentity *identity) {
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = %d; PRAGMA max_page_count = "
         "%d",
         LOG_LIMIT, DB_PAGES_MAX);
-    r = pragma_run(store, sql);
+    r = db_exec(store, sql);
     if (r != 0 || store->mode != STORE_DAEMON) return r;
 
     /* Also the proof that the file can be written, now rather than at the first alert. */
@@ -196,7 +188,7 @@ static int connect_all(Store *store, const StoreIdentity *identity, StoreOpening
         return 0;
     }
     if (store->mode == STORE_DAEMON) {
-        if (*ret_what == STORE_FRESH) r = pragma_run(store, "PRAGMA auto_vacuum = INCREMENTAL");
+        if (*ret_what == STORE_FRESH) r = db_exec(store, "PRAGMA auto_vacuum = INCREMENTAL");
         if (r == 0) r = connect_log(store);
     }
     if (r == 0) r = connect_settle(store, identity);

@@ -34,7 +34,7 @@ static int error_full(Store *store) {
 }
 
 int db_error(Store *store, int code) {
-    int system = sqlite3_system_errno(store->db);
+    int system = errno;
     store->code = code;
     switch (code & 0xff) {
     case SQLITE_NOMEM:
@@ -89,6 +89,7 @@ static int statement_get(Store *store, const char *sql, sqlite3_stmt **ret) {
     if (store->n_statements == DB_STATEMENTS_MAX)
         return db_fail(store, STORE_FAILED, "%s: too many statements.", store->path);
     sqlite3_stmt *statement = NULL;
+    errno = 0;
     int code = sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
     if (code != SQLITE_OK) return db_error(store, code);
     store->statements[store->n_statements++] = (Statement){.sql = sql, .statement = statement};
@@ -144,6 +145,7 @@ int db_query(Store *store, sqlite3_stmt **ret, const char *sql, const char *type
 }
 
 int db_step(Store *store, sqlite3_stmt *statement, bool *ret_row) {
+    errno = 0;
     int code = sqlite3_step(statement);
     if (code != SQLITE_ROW && code != SQLITE_DONE) return db_error(store, code);
     *ret_row = code == SQLITE_ROW;
@@ -158,6 +160,12 @@ int db_run(Store *store, const char *sql, const char *types, ...) {
     va_end(arguments);
     bool row = false;
     return r != 0 ? r : db_step(store, statement, &row);
+}
+
+int db_exec(Store *store, const char *sql) {
+    errno = 0;
+    int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? 0 : db_error(store, code);
 }
 
 int db_integer(Store *store, int64_t none, int64_t *ret, const char *sql, const char *types, ...) {

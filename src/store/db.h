@@ -31,7 +31,9 @@ struct Store {
 
 /* What a failed operation means to store_open; STORE_DAMAGED for corruption. */
 StoreOpening db_opening(const Store *store, int error);
-/* Turns a result of SQLite into what this layer returns and notes the reason. Frees the ballast when space is short. */
+/* Turns a result of SQLite into what this layer returns and notes the reason. Frees the ballast when space is short.
+ * errno is what the system said, 0 before the call that failed. (sqlite3_system_errno does not know why a COMMIT
+ * failed, and still knows why something earlier did.) */
 int db_error(Store *store, int code);
 /* Notes a reason of our own and returns `error`. */
 int db_fail(Store *store, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -42,6 +44,8 @@ int db_query(Store *store, sqlite3_stmt **ret, const char *sql, const char *type
 int db_step(Store *store, sqlite3_stmt *statement, bool *ret_row);
 /* A statement without result rows. */
 int db_run(Store *store, const char *sql, const char *types, ...);
+/* Any number of statements, not kept. */
+int db_exec(Store *store, const char *sql);
 /* A statement whose one row has one integer; `none` if there is no row or it is NULL. */
 int db_integer(Store *store, int64_t none, int64_t *ret, const char *sql, const char *types, ...);
 int64_t db_changes(Store *store);

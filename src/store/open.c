@@ -86,11 +86,17 @@ static int opener_connect(Opener *opener, Store **ret) {
     return r;
 }
 
-/* Renames what cannot be used and starts anew. */
+/* Renames what cannot be used and starts anew. Damage is believed if it is seen again once the disk has given every
+ * byte of the files: SQLite reports a page that it could not read as damage, too. */
 static int opener_replace(Opener *opener, Store **ret) {
-    bool foreign = opener->what == STORE_SET_ASIDE_FOREIGN;
-    _cleanup_free_ char *name = NULL, *why = TAKE_PTR(opener->reason);
+    _cleanup_free_ char *name = NULL, *why = NULL;
     int r = store_readable(opener->dir);
+    if (r == 0 && opener->what == STORE_DAMAGED) {
+        r = opener_connect(opener, ret);
+        if (r == 0 && opener->what != STORE_DAMAGED && opener->what != STORE_SET_ASIDE_FOREIGN) return 0;
+    }
+    bool foreign = opener->what == STORE_SET_ASIDE_FOREIGN;
+    why = TAKE_PTR(opener->reason);
     if (r == 0) r = store_set_aside(opener->dir, foreign ? "foreign" : "corrupt", opener->identity->now, &name);
     if (r == -ENOMEM) return r;
     if (r < 0) return refuse_errno(opener, -r, opener->path);

@@ -105,19 +105,14 @@ int schema_version(Store *store, int64_t *ret) {
     return db_integer(store, 0, ret, "PRAGMA user_version", "");
 }
 
-static int schema_exec(Store *store, const char *sql) {
-    int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? 0 : db_error(store, code);
-}
-
 static int schema_step(Store *store, const Migration *migration, int64_t now) {
-    int r = schema_exec(store, migration->sql);
+    int r = db_exec(store, migration->sql);
     if (r == 0)
         r = db_run(store, "INSERT INTO migration (version, applied, program) VALUES (?, ?, ?)", "dit",
             migration->version, now, PORTWATCH_VERSION);
     char sql[64];
     snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", migration->version);
-    return r != 0 ? r : schema_exec(store, sql);
+    return r != 0 ? r : db_exec(store, sql);
 }
 
 int schema_upgrade(Store *store, const Migration *migrations, size_t n, int64_t now) {
@@ -130,9 +125,9 @@ int schema_upgrade(Store *store, const Migration *migrations, size_t n, int64_t 
     if (r == 0 && version == 0) {
         char sql[64];
         snprintf(sql, sizeof(sql), "PRAGMA application_id = %d", SCHEMA_APPLICATION);
-        r = schema_exec(store, sql);
+        r = db_exec(store, sql);
         if (r == 0)
-            r = schema_exec(store,
+            r = db_exec(store,
                 "CREATE TABLE IF NOT EXISTS migration (version INTEGER PRIMARY KEY, applied INTEGER NOT NULL,"
                 " program TEXT NOT NULL) STRICT");
     }

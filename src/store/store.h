@@ -46,7 +46,8 @@ typedef enum StoreOpening {
     STORE_UNREADABLE, /* I/O error and everything else; never taken for corruption */
 } StoreOpening;
 
-/* A failure of an operation on an open store. Nothing of the operation is in the database then. */
+/* A failure of an operation on an open store. Nothing of the operation is in the database then; only if the disk failed
+ * at the end of a commit and nothing was committed after it, the next store_open may find it there, whole. */
 typedef enum StoreError {
     STORE_BUSY = 1, /* locked by another process: try again */
     STORE_FULL,     /* no space; the daemon's ballast has been released, so a second try may succeed */
