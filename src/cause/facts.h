@@ -15,11 +15,11 @@ typedef struct UnitFacts {
     char restart[WORD_MAX]; /* Restart= of a service */
     char job[WORD_MAX];     /* what is queued or under way for it: "start", "stop", "restart"; "": nothing */
     int code, status;       /* how the last main process ended: CLD_* (0: it did not), and exit status or signal */
-    int64_t restarts;       /* by systemd itself, without pause; -1: no service */
+    int64_t restarts;       /* by systemd itself, since somebody last started it; -1: no service */
     int64_t burst;          /* how many starts are allowed in a row; 0: no limit */
     int64_t since;          /* of this state */
     int64_t begun;          /* of this invocation */
-    int64_t exited;         /* of the last main process */
+    int64_t runtime_max;    /* RuntimeMaxSec=; 0: none */
     char invocation[INVOCATION_MAX];
     pid_t main_pid;
 } UnitFacts;

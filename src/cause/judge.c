@@ -43,8 +43,15 @@ static bool code_fits(const char *result, int code, int status) {
     return code != 0;
 }
 
+/* Restart= is for an end like this one: systemd.service(5), the table there. */
 static bool restarts_itself(const UnitFacts *unit) {
-    return unit->restart[0] && !is(unit->restart, "no");
+    const char *when = unit->restart, *result = unit->result;
+    bool abort = is(result, "signal") || is(result, "core-dump"), watchdog = is(result, "watchdog");
+    if (is(when, "always")) return true;
+    if (is(when, "on-success")) return is(result, "success");
+    if (is(when, "on-failure")) return !is(result, "success");
+    if (is(when, "on-abnormal")) return abort || watchdog || is(result, "timeout") || is(result, "oom-kill");
+    return (is(when, "on-abort") && abort) || (is(when, "on-watchdog") && watchdog);
 }
 
 static Fate fate_of(const Facts *facts, const Judgement *j) {
@@ -52,7 +59,9 @@ static Fate fate_of(const Facts *facts, const Judgement *j) {
     if (!unit->known) return FATE_UNKNOWN;
     if (is(unit->active, "failed")) return FATE_FAILED;
     if (is_returning(unit)) return FATE_RETURNING;
-    if (is(unit->active, "deactivating")) return j->asked && facts->journal.end.restart ? FATE_RETURNING : FATE_STOPPED;
+    if (is(unit->active, "deactivating"))
+        return (j->asked && facts->journal.end.restart) || (!unit->job[0] && restarts_itself(unit)) ? FATE_RETURNING
+                                                                                                    : FATE_STOPPED;
     if (!is(unit->active, "inactive")) return FATE_UNKNOWN;
     if (has_past(unit)) return FATE_STOPPED;
     /* unloaded, as a transient unit is when it has ended: the journal may remember */
@@ -60,11 +69,24 @@ static Fate fate_of(const Facts *facts, const Judgement *j) {
     return is(j->result, "success") ? FATE_STOPPED : FATE_FAILED;
 }
 
+/* The journal's end is that of the invocation that systemd knows. */
+static bool same_invocation(const UnitFacts *unit, const EndFacts *end) {
+    return unit->invocation[0] && is(unit->invocation, end->invocation);
+}
+
+/* A failed unit is put back to "inactive" by `systemctl reset-failed`, or by a stop before its restart. By then systemd
+ * has another result or another time. */
+static bool was_put_back(const UnitFacts *unit, const EndFacts *end) {
+    return is(unit->active, "inactive") && same_invocation(unit, end) && end->result[0] && !is(end->result, "success");
+}
+
 void cause_judge(const Facts *facts, Judgement *ret) {
+    static const EndFacts none;
     const UnitFacts *unit = &facts->unit;
     const EndFacts *end = &facts->journal.end;
     Judgement j = {.since = unit->since};
-    if (unit->known && is_down(unit) && has_past(unit)) {
+    if (unit->known && is_down(unit) && has_past(unit) && !was_put_back(unit, end)) {
+        if (unit->invocation[0] && end->invocation[0] && !same_invocation(unit, end)) end = &none;
         j.ended = true;
         j.result = unit->result[0] ? unit->result : NULL;
         if (code_fits(unit->result, unit->code, unit->status)) {
@@ -75,16 +97,19 @@ void cause_judge(const Facts *facts, Judgement *ret) {
             j.status = end->status;
         }
         j.asked = end->asked;
+        j.by_itself = end->result[0] && !end->asked;
     } else if (end->result[0]) {
         /* It was started again, or systemd is not asked or has forgotten it: only the journal knows that end. */
         j = (Judgement){.ended = true, .result = end->result, .asked = end->asked, .since = end->at};
+        j.by_itself = !end->asked;
         if (code_fits(end->result, end->code, end->status)) {
             j.code = end->code;
             j.status = end->status;
         }
     }
+    /* The number is one of weeks, it may be: with the journal at hand only what that says counts. */
     bool gave_up = facts->journal.limit || is(unit->result, "start-limit-hit") ||
-                   (restarts_itself(unit) && unit->burst > 0 && unit->restarts >= unit->burst);
+                   (!end->result[0] && restarts_itself(unit) && unit->burst > 0 && unit->restarts >= unit->burst);
     j.limit = gave_up && (unit->known ? is(unit->active, "failed") : j.ended);
     j.oom = j.ended && (facts->journal.oom || (j.result && is(j.result, "oom-kill")));
     j.fate = fate_of(facts, &j);
@@ -125,13 +150,15 @@ static const char *exit_status_meaning(int status) {
 
 static char *signal_text(const Judgement *j) {
     const char *abbreviation = sigabbrev_np(j->status);
-    const char *dumped = j->code == CLD_DUMPED ? ", core dumped" : j->oom ? " for want of memory" : "";
+    /* another process of the unit may be what memory was taken from, and this one died of something else */
+    bool starved = j->oom && j->status == SIGKILL;
+    const char *dumped = j->code == CLD_DUMPED ? ", core dumped" : starved ? " for want of memory" : "";
     return abbreviation ? text_printf("killed by SIG%s%s", abbreviation, dumped)
                         : text_printf("killed by signal %d%s", j->status, dumped);
 }
 
 /* What went wrong, in a few words. */
-static char *failure_text(const Judgement *j) {
+static char *failure_text(const UnitFacts *unit, const Judgement *j) {
     static const struct {
         const char *result, *text;
     } texts[] = {
@@ -145,6 +172,8 @@ static char *failure_text(const Judgement *j) {
         {"exec-condition", "a condition to start it was not met"},
     };
     if (is(j->result, "oom-kill")) return strdup("killed for want of memory");
+    if (is(j->result, "timeout") && unit->runtime_max > 0)
+        return strdup("it did not start or stop in time, or ran longer than RuntimeMaxSec=");
     for (size_t i = 0; i < ELEMENTSOF(texts); i++)
         if (is(j->result, texts[i].result)) return strdup(texts[i].text);
     if (j->code == CLD_KILLED || j->code == CLD_DUMPED) return signal_text(j);
@@ -162,7 +191,7 @@ static char *end_text(const Facts *facts, const Judgement *j) {
     clock_format(j->since, facts->now, clock, sizeof(clock));
     const char *at = clock[0] ? " at " : "";
     if (j->result && !is(j->result, "success")) {
-        _cleanup_free_ char *why = failure_text(j);
+        _cleanup_free_ char *why = failure_text(&facts->unit, j);
         if (!why) return NULL;
         return text_printf("failed%s%s%s: %s", j->asked ? " while it was being stopped" : "", at, clock, why);
     }
@@ -172,7 +201,7 @@ static char *end_text(const Facts *facts, const Judgement *j) {
         return text_printf("was %s%s%s on request",
             facts->journal.end.restart || will_start(&facts->unit) ? "restarted" : "stopped", at, clock);
     /* without the journal nobody knows whether it was asked to */
-    if (!facts->journal.end.result[0]) return text_printf("stopped%s%s", at, clock);
+    if (!j->by_itself) return text_printf("stopped%s%s", at, clock);
     if (j->code == CLD_EXITED) return text_printf("ended by itself%s%s with exit status %d", at, clock, j->status);
     return text_printf("ended by itself%s%s", at, clock);
 }

@@ -12,6 +12,7 @@ typedef struct Judgement {
     int64_t since;      /* when it ended, else since when its state is as it is; 0: not known */
     bool ended;         /* it ended, and result, code and status are about that */
     bool asked;         /* because somebody asked systemd for it */
+    bool by_itself;     /* nobody did, by the journal */
     bool limit;         /* systemd starts it no more, it failed too often */
     bool oom;
 } Judgement;

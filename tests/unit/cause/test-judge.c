@@ -70,8 +70,14 @@ static void test_failures(void **state) {
             "failed at 14:02:03 UTC: killed for want of memory"},
         {{FAILED, .result = "signal", .code = CLD_KILLED, .status = SIGKILL}, {.oom = true}, PROCESS_GONE, FATE_FAILED,
             "failed at 14:02:03 UTC: killed by SIGKILL for want of memory"},
+        /* with OOMPolicy=continue, a child of it was the one */
+        {{FAILED, .result = "signal", .code = CLD_KILLED, .status = SIGTERM}, {.oom = true}, PROCESS_GONE, FATE_FAILED,
+            "failed at 14:02:03 UTC: killed by SIGTERM"},
         {{FAILED, .result = "timeout", .code = CLD_KILLED, .status = SIGKILL}, {}, PROCESS_GONE, FATE_FAILED,
             "failed at 14:02:03 UTC: it did not start or stop in time"},
+        {{FAILED, .result = "timeout", .code = CLD_KILLED, .status = SIGTERM, .runtime_max = 3600 * USEC_PER_SEC}, {},
+            PROCESS_GONE, FATE_FAILED,
+            "failed at 14:02:03 UTC: it did not start or stop in time, or ran longer than RuntimeMaxSec="},
         {{FAILED, .result = "watchdog", .code = CLD_DUMPED, .status = SIGABRT}, {}, PROCESS_GONE, FATE_FAILED,
             "failed at 14:02:03 UTC: it did not answer systemd's watchdog"},
         {{FAILED, .result = "something-new"}, {}, PROCESS_UNKNOWN, FATE_FAILED,
@@ -100,6 +106,12 @@ static void test_restart_limit(void **state) {
             PROCESS_GONE, FATE_FAILED, "failed at 14:02:03 UTC: exit status 1; restart limit reached after 5 restarts"},
         {{FAILED, .result = "exit-code", .code = CLD_EXITED, .status = 1, .restart = "on-failure", .restarts = 4}, {},
             PROCESS_GONE, FATE_FAILED, "failed at 14:02:03 UTC: exit status 1"},
+        /* five in half a year, and this end is none to restart after */
+        {{FAILED, .result = "exit-code", .code = CLD_EXITED, .status = 1, .restart = "on-abnormal", .restarts = 5}, {},
+            PROCESS_GONE, FATE_FAILED, "failed at 14:02:03 UTC: exit status 1"},
+        /* the journal knows that end, and of no limit: RestartPreventExitStatus= */
+        {{FAILED, .result = "exit-code", .code = CLD_EXITED, .status = 1, .restart = "always", .restarts = 5},
+            {.end = {.result = "exit-code"}}, PROCESS_GONE, FATE_FAILED, "failed at 14:02:03 UTC: exit status 1"},
         /* a limit of earlier times, and it runs */
         {{RUNNING}, {.limit = true}, PROCESS_ALIVE, FATE_UNKNOWN,
             "is running since 14:02:03 UTC; its process 812 is alive and has closed the socket"},
@@ -118,6 +130,27 @@ static void test_stops(void **state) {
         {{STOPPED, .load = "masked"}, {.end = {.result = "success", .asked = true}}, PROCESS_GONE, FATE_STOPPED,
             "was stopped at 14:02:03 UTC on request; it is masked"},
         {{STOPPING}, {}, PROCESS_ALIVE, FATE_STOPPED, "is stopping since 14:02:03 UTC; its process 812 lives on"},
+        /* systemctl reset-failed */
+        {{STOPPED, .code = CLD_EXITED, .status = 1, .invocation = "a"},
+            {.end = {.result = "exit-code",
+                 .code = CLD_EXITED,
+                 .status = 1,
+                 .at = AT - USEC_PER_SEC,
+                 .invocation = "a"}},
+            PROCESS_GONE, FATE_STOPPED, "failed at 14:02:02 UTC: exit status 1"},
+        /* stopped by hand while it waited for its restart */
+        {{SERVICE, .active = "inactive", .sub = "dead", .result = "exit-code", .code = CLD_EXITED, .status = 1,
+             .invocation = "a"},
+            {.end = {.result = "exit-code",
+                 .code = CLD_EXITED,
+                 .status = 1,
+                 .at = AT - USEC_PER_SEC,
+                 .invocation = "a"}},
+            PROCESS_GONE, FATE_STOPPED, "failed at 14:02:02 UTC: exit status 1"},
+        /* the journal's last end is that of an earlier invocation */
+        {{STOPPING, .invocation = "b"},
+            {.end = {.result = "success", .asked = true, .restart = true, .at = AT - USEC_PER_SEC, .invocation = "a"}},
+            PROCESS_ALIVE, FATE_STOPPED, "is stopping since 14:02:03 UTC; its process 812 lives on"},
         /* a restart: stopped, its start is queued */
         {{STOPPED, .job = "restart"}, {.end = {.result = "success", .asked = true, .restart = true}}, PROCESS_GONE,
             FATE_RETURNING, "was restarted at 14:02:03 UTC on request; it is being started again"},
@@ -134,6 +167,16 @@ static void test_returning(void **state) {
              .status = 1, .restarts = 2},
             {}, PROCESS_GONE, FATE_RETURNING,
             "failed at 14:02:03 UTC: exit status 1; systemd is about to start it again"},
+        /* its ExecStopPost= runs, or what is left of it is being killed */
+        {{SERVICE, .active = "deactivating", .sub = "stop-post", .result = "exit-code", .code = CLD_EXITED, .status = 1,
+             .restart = "on-failure"},
+            {}, PROCESS_GONE, FATE_RETURNING, "failed at 14:02:03 UTC: exit status 1"},
+        {{SERVICE, .active = "deactivating", .sub = "stop-post", .result = "exit-code", .code = CLD_EXITED, .status = 1,
+             .restart = "on-failure", .job = "stop"},
+            {}, PROCESS_GONE, FATE_STOPPED, "failed at 14:02:03 UTC: exit status 1"},
+        {{SERVICE, .active = "deactivating", .sub = "stop-post", .result = "success", .code = CLD_EXITED,
+             .restart = "on-failure"},
+            {}, PROCESS_GONE, FATE_STOPPED, "is stopping since 14:02:03 UTC"},
         {{SERVICE, .active = "activating", .sub = "start-pre"}, {}, PROCESS_GONE, FATE_RETURNING,
             "is starting since 14:02:03 UTC; its process 812 has ended"},
         /* Restart= has overwritten the result; the journal has it */
