@@ -226,7 +226,8 @@ static void end_read(Reader *reader, JournalFacts *journal) {
                 strcpy(end->result, "success");
             end->at = entry_time(reader);
             end->again = again;
-            end->asked = asked;
+            /* a stop that found it failed, waiting for its restart, is not why it failed: see below for one that is */
+            end->asked = asked && entry == ENTRY_SUCCESS;
             end->restart = restart;
             memcpy(end->invocation, invocation, sizeof(invocation));
             continue;
