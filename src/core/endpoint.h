@@ -18,7 +18,7 @@ const char *protocol_name(Protocol protocol);
 bool protocol_parse(const char *text, Protocol *ret);
 
 typedef struct Address {
-    uint8_t family; /* AF_INET or AF_INET6 */
+    uint8_t family;    /* AF_INET or AF_INET6 */
     uint8_t bytes[16]; /* network order; IPv4 uses the first four, the rest is zero */
 } Address;
 
@@ -27,12 +27,12 @@ bool address_parse(const char *text, Address *ret);
 char *address_format(const Address *address, char buffer[static INET6_ADDRSTRLEN]);
 int address_compare(const Address *a, const Address *b);
 bool address_is_any(const Address *address);
-bool address_is_loopback(const Address *address); /* 127/8, ::1, ::ffff:127/8 */
+bool address_is_loopback(const Address *address);   /* 127/8, ::1, ::ffff:127/8 */
 bool address_is_link_local(const Address *address); /* 169.254/16, fe80::/10 */
-Address address_plain(const Address *address); /* an IPv4-mapped one as IPv4, any other as it is */
+Address address_plain(const Address *address);      /* an IPv4-mapped one as IPv4, any other as it is */
 
 #define UID_UNKNOWN ((uid_t)-1)
-#define OWNER_EXE_KERNEL "[kernel]" /* the kernel itself holds the socket (WireGuard, NFS) */
+#define OWNER_EXE_KERNEL "[kernel]"               /* the kernel itself holds the socket (WireGuard, NFS) */
 #define OWNER_UNIT_ACTIVATION "socket activation" /* PID 1 holds it and no socket unit's name is known */
 
 /* Who holds an endpoint. Immutable once shared, but that `user` and `package` may become known later; reference counted
@@ -40,28 +40,30 @@ Address address_plain(const Address *address); /* an IPv4-mapped one as IPv4, an
 typedef struct Owner {
     unsigned references;
     /* compared; NULL and UID_UNKNOWN mean "not known" and never differ */
-    char *unit; /* systemd unit; transient names as their kind ("session.scope", "run.service"); activating socket unit where
-                   PID 1 holds the socket; a container that is no unit's ("docker container web", or without its name) */
-    char *exe; /* path of the executable without " (deleted)", or OWNER_EXE_KERNEL */
-    uid_t uid; /* effective uid of the compared holder */
+    char *unit; /* systemd unit; transient names as their kind ("session.scope", "run.service"); activating socket unit
+                   where PID 1 holds the socket; a container that is no unit's ("docker container web", or without its
+                   name) */
+    char *exe;  /* path of the executable without " (deleted)", or OWNER_EXE_KERNEL */
+    uid_t uid;  /* effective uid of the compared holder */
     /* shown only */
-    char *user; /* name of uid, or its number as text; NULL if uid is unknown, or its name not yet */
+    char *user;       /* name of uid, or its number as text; NULL if uid is unknown, or its name not yet */
     char *unit_shown; /* the unit's name as it is ("session-3.scope"); NULL where equal to unit */
-    char *slice; /* the innermost slice of the system: "system.slice", "user-1000.slice" is that user's session */
-    bool user_unit; /* unit or container is one of the service manager of the user whose slice it is: his choice of name */
-    char *container; /* kind and, where known, name ("podman container db"); NULL: in none */
+    char *slice;      /* the innermost slice of the system: "system.slice", "user-1000.slice" is that user's session */
+    bool user_unit; /* unit or container is one of the service manager of the user whose slice it is: his choice of name
+                     */
+    char *container;    /* kind and, where known, name ("podman container db"); NULL: in none */
     char *container_id; /* where the kind has ids, else the name again */
     char *exe_shown; /* executable of the process that serves, where it is not the compared one (socket activation) */
     /* of exe_shown where there is one, else of exe */
-    bool exe_deleted; /* its file is gone */
-    bool exe_replaced; /* another file is at its path by now: an upgrade, and the old program runs on */
-    uint64_t exe_inode; /* of the file that runs; 0: not known */
+    bool exe_deleted;    /* its file is gone */
+    bool exe_replaced;   /* another file is at its path by now: an upgrade, and the old program runs on */
+    uint64_t exe_inode;  /* of the file that runs; 0: not known */
     int64_t exe_changed; /* realtime microseconds, its ctime: with the inode another after an upgrade */
-    bool exe_host; /* its path is one of the host's own files, not a container's: `package` may be looked up */
-    char *package; /* of the host's package manager; NULL: none, or not looked up */
-    pid_t pid; /* 0: not known */
+    bool exe_host;       /* its path is one of the host's own files, not a container's: `package` may be looked up */
+    char *package;       /* of the host's package manager; NULL: none, or not looked up */
+    pid_t pid;           /* 0: not known */
     char *comm;
-    char *cmdline; /* arguments joined by spaces, at most 4 KiB */
+    char *cmdline;   /* arguments joined by spaces, at most 4 KiB */
     int64_t started; /* realtime microseconds, 0: not known */
 } Owner;
 
@@ -89,9 +91,10 @@ bool owner_knows_more(const Owner *a, const Owner *b);
  * run-r0a1b...scope -> run.scope; any other name is copied. Caller frees. */
 char *owner_unit_kind(const char *unit);
 
-/* The name of a network namespace: "" is the host's. Of another one it is what stays the same when its container or unit is
- * started again, never its inode: a kind, a colon and a name ("docker:web", "netns:blue", "unit:foo.service",
- * "program:/usr/bin/foo"). Namespaces of one name are one. Raw bytes that belong to attackers: escape them on the way out. */
+/* The name of a network namespace: "" is the host's. Of another one it is what stays the same when its container or
+ * unit is started again, never its inode: a kind, a colon and a name ("docker:web", "netns:blue", "unit:foo.service",
+ * "program:/usr/bin/foo"). Namespaces of one name are one. Raw bytes that belong to attackers: escape them on the way
+ * out. */
 #define NAMESPACE_MAX 96
 /* Puts kind and name together; one that is too long is cut, and ends in a number made from all of it. */
 void namespace_name(const char *kind, const char *name, size_t length, char ret[static NAMESPACE_MAX]);
@@ -100,13 +103,13 @@ typedef struct Endpoint {
     Protocol protocol;
     uint16_t port; /* host order */
     Address address;
-    bool v6only; /* only meaningful for IPv6 */
-    bool owner_pending; /* its owner, or the owner's name, is still being looked up; for some seconds at most */
+    bool v6only;           /* only meaningful for IPv6 */
+    bool owner_pending;    /* its owner, or the owner's name, is still being looked up; for some seconds at most */
     char device[IFNAMSIZ]; /* bound device (SO_BINDTODEVICE), "" for none */
-    unsigned count; /* sockets with this key (SO_REUSEPORT) */
-    Owner **owners; /* distinct by owner_compare, sorted; none: nobody known */
+    unsigned count;        /* sockets with this key (SO_REUSEPORT) */
+    Owner **owners;        /* distinct by owner_compare, sorted; none: nobody known */
     size_t n_owners;
-    int64_t since; /* in a baseline: realtime microseconds when it was learned or accepted; else 0 */
+    int64_t since;                 /* in a baseline: realtime microseconds when it was learned or accepted; else 0 */
     char namespace[NAMESPACE_MAX]; /* where it lives, "": with the host */
 } Endpoint;
 

@@ -73,11 +73,14 @@ static int compare_return(const View *view, const Incident *incident, bool *ret)
     return r;
 }
 
+static const char upgraded_text[] = "its program runs from another file at the same path: an upgrade";
+
 static int note_bounce(Step *step, const View *view, const Settling *settling) {
-    char lasted[DURATION_TEXT_MAX], text[DURATION_TEXT_MAX + 64];
+    char lasted[DURATION_TEXT_MAX], text[DURATION_TEXT_MAX + 128];
     duration_format(step->now->boottime - settling->start, lasted);
     if (settling->was_closed)
-        snprintf(text, sizeof text, "gone for %s, then as before", lasted);
+        snprintf(text, sizeof text, "gone for %s, then as before%s%s", lasted,
+            view->difference.upgraded ? ", but " : "", view->difference.upgraded ? upgraded_text : "");
     else if (view->seen.n == 0)
         snprintf(text, sizeof text, "there for %s, then gone again", lasted);
     else
@@ -196,9 +199,11 @@ static int act(Step *step, const View *view, const Incident *incident, const Set
     TransitionKind kind = view->difference.change == CHANGE_NONE ? TRANSITION_JOINED
                           : view->watch == WATCH_LOG             ? TRANSITION_LOGGED
                                                                  : TRANSITION_IGNORED;
-    int r = decision_add_transition(step->out, kind, step->now, &view->surface, view->difference.change,
-        &view->baseline, &view->seen, NULL,
-        view->difference.upgraded ? "its program runs from another file at the same path: an upgrade" : NULL);
+    const char *text = view->difference.upgraded ? upgraded_text : NULL;
+    bool noted = kind == TRANSITION_JOINED && s->noted;
+    int r = noted ? 0
+                  : decision_add_transition(step->out, kind, step->now, &view->surface, view->difference.change,
+                        &view->baseline, &view->seen, NULL, text);
     return r < 0 ? r : decision_move_baseline(step->out, view, step->now, kind == TRANSITION_JOINED);
 }
 
@@ -208,6 +213,7 @@ static int settle(Step *step, const View *view, const Incident *incident, const 
     if (old && !old->quiet && s.quiet) {
         int r = note_bounce(step, view, old);
         if (r < 0) return r;
+        s.noted = view->difference.upgraded;
     }
     bool tells = incident || (!s.quiet && view->watch == WATCH_ALERT);
     s.asks = tells && !returning && !view->surface.whole && (s.closed || s.owner);

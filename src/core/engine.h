@@ -30,6 +30,7 @@ typedef struct Settling {
     bool asks;          /* it closed or changed hands and will be told: why is worth asking */
     bool owner;         /* nothing but owners differs: a look that does not see them says nothing */
     bool program;       /* nothing but a program's file differs */
+    bool noted;         /* history has said already what joins */
     int64_t last;       /* boottime: last snapshot that differed */
 } Settling;
 

@@ -35,10 +35,10 @@ typedef struct Place {
 
 /* [port:...]. Every value is resolved: what the section does not set is taken from [portwatch]. */
 typedef struct PortRule {
-    Place place; /* of the section header */
-    char *header; /* "port:443/tcp" as written */
+    Place place;          /* of the section header */
+    char *header;         /* "port:443/tcp" as written */
     uint16_t first, last; /* inclusive */
-    bool any_protocol; /* no protocol in the header: tcp and udp */
+    bool any_protocol;    /* no protocol in the header: tcp and udp */
     Protocol protocol;
     char *name; /* NULL: none */
     Expect expect;
@@ -46,14 +46,14 @@ typedef struct PortRule {
     Address *addresses; /* stated; n_addresses 0: not stated */
     size_t n_addresses;
     char *unit, *exe, *user; /* stated; NULL: not */
-    Place stated_place; /* of the first of address, unit, exe, user; file NULL: none */
+    Place stated_place;      /* of the first of address, unit, exe, user; file NULL: none */
     bool has_severity;
     Severity severity;
     Mode mode;
     Upgrades upgrades;
     int64_t settle, settle_closed;
     int64_t remind; /* 0: off */
-    char **notify; /* names; NULL: the global list */
+    char **notify;  /* names; NULL: the global list */
 } PortRule;
 
 /* [ignore:...]. All set fields must match. */
@@ -86,7 +86,7 @@ typedef struct NotifierRule {
     size_t n_settings;
     int64_t group_wait;
     unsigned max_per_hour;
-    unsigned events; /* EventMask */
+    unsigned events;  /* EventMask */
     bool detail_full; /* command lines too */
 } NotifierRule;
 
@@ -96,10 +96,10 @@ typedef struct Rules {
     Mode mode;
     Watch unlisted, unlisted_local;
     Upgrades upgrades; /* is a program at the same path that is another file worth a message? */
-    Scope namespaces; /* which network namespaces are watched */
-    int64_t remind; /* 0: off */
+    Scope namespaces;  /* which network namespaces are watched */
+    int64_t remind;    /* 0: off */
     int64_t retain;
-    char **notify; /* NULL: every notifier */
+    char **notify;   /* NULL: every notifier */
     PortRule *ports; /* sorted by rules_find's preference is not required; rules_find looks at all */
     size_t n_ports;
     IgnoreRule *ignores;

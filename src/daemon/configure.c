@@ -215,5 +215,6 @@ int daemon_reload(Daemon *d) {
     d->coverage = NULL;
     /* Failed or not: what is in force now is said once it has been looked by it, so that `status` says the same. */
     d->ready_due = true;
+    d->last_look = 0; /* a shorter interval now does not make looks missed that were never due */
     return daemon_look(d);
 }

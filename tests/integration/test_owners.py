@@ -165,17 +165,24 @@ def test_the_package_is_what_dpkg_says(programs, watch, hook):
 
 
 @pytest.mark.skipif(not shutil.which("dpkg"), reason="no dpkg")
-def test_many_programs_are_looked_up_together(watch, listeners, hook):
+def test_many_programs_are_looked_up_together(watch, listeners, hook, place):
     """A look-up reads all of dpkg's lists. Whoever starts many programs at once must not keep the watch busy with them."""
     ports = range(8000, 8040)
-    running = watch(config_text({}, hook_section(hook)))
+    lists = place / "dpkg"  # which nobody else reads
+    (lists / "info").mkdir(parents=True)
+    for path in pathlib.Path("/var/lib/dpkg/info").glob("*.list"):
+        shutil.copy(path, lists / "info")
+    for name in ("status", "diversions"):
+        shutil.copy(f"/var/lib/dpkg/{name}", lists)
+    running = watch(config_text({}, hook_section(hook)), wrapper=[
+        "unshare", "-m", "sh", "-ec", 'mount --bind "$0" /var/lib/dpkg; exec "$@"', str(lists)])
     learned_everywhere(hook)
     assert running.cli("pause", "1h").returncode == 0
     for port in ports:
         listeners.start(f"tcp@0.0.0.0@{port}", name=f"program{port}")
     libc = ctypes.CDLL(None, use_errno=True)
     inotify = libc.inotify_init1(os.O_NONBLOCK)
-    first = next(pathlib.Path("/var/lib/dpkg/info").glob("*.list"))
+    first = next((lists / "info").glob("*.list"))
     # open and close in turn: equal ones in a row would be one
     assert inotify >= 0 and libc.inotify_add_watch(inotify, bytes(first), 0x20 | 0x10) >= 0
     assert running.cli("resume").returncode == 0

@@ -105,6 +105,7 @@ def test_a_database_that_stops_for_a_package_upgrade_is_one_line_of_history(watc
     listeners.start("tcp@0.0.0.0@5432", "tcp@::@5432@v6only", name="postgres", uid=65534)
     silent(mail, hook, 5)
     assert len(bounces(running, 5432)) == before + 1, running.history()
+    assert "its program runs from another file at the same path" in running.history()
 
 
 def test_longer_than_settle_closed_is_told(watch, listeners, mail, hook):

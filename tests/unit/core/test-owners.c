@@ -167,7 +167,11 @@ static void test_upgraded_program(void **state) {
     sim_run(&sim, 20, "");
     sim_run(&sim, 100, "tcp 0.0.0.0:80 @nginx file=8");
     sim_told(&sim, "");
-    assert_non_null(strstr(sim.history, "joined 80/tcp"));
+    sim_history(&sim, "bounced 80/tcp none\n"); /* one line, which says so */
+    sim_run(&sim, 100, "tcp 0.0.0.0:80 @nginx file=7");
+    sim_history(&sim, "joined 80/tcp none\n");
+    sim_run(&sim, 100, "tcp 0.0.0.0:80 @nginx file=8");
+    sim_told(&sim, "");
     sim_forget_history(&sim);
     sim_run(&sim, 200, "tcp 0.0.0.0:80 @nginx file=8");
     sim_history(&sim, "");
