@@ -118,9 +118,9 @@ int report_make(const Cli *cli, Report *ret) {
 
 char *report_incident(const Report *report, const Incident *incident) {
     bool port = incident->aspect == ASPECT_SURFACE;
-    const PortRule *rule = port && incident->surface.port
-                               ? rules_find_in(report->rules, incident->surface.namespace, incident->surface.protocol, incident->surface.port)
-                               : NULL;
+    const PortRule *rule = port && incident->surface.port ? rules_find_in(report->rules, incident->surface.namespace,
+                                                                incident->surface.protocol, incident->surface.port)
+                                                          : NULL;
     _cleanup_json_ json_t *document =
         look_document_of("opened", port ? &incident->surface : NULL, incident->change, incident->reach,
             rule ? rule->name : NULL, document_endpoints(&incident->before), document_endpoints(&incident->told));

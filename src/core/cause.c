@@ -88,6 +88,10 @@ Owner *state_asked_about(const State *state, const Rules *rules, const Snapshot 
     return owner ? owner : owner_in(&search, &state->baseline, false, false);
 }
 
+bool owner_holds(const Rules *rules, const Snapshot *snapshot, const Surface *surface, const Owner *owner) {
+    return holds_still(&(Search){rules, snapshot, surface}, owner);
+}
+
 void state_forget_causes(State *state) {
     size_t kept = 0;
     for (size_t i = 0; i < state->n_causes; i++) {

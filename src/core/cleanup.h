@@ -25,7 +25,8 @@
     })
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
 
-/* void name(T *p) {...} usable with _cleanup_ on a T* variable: DEFINE_CLEANUP(Rules *, rules_free) makes rules_freep. */
+/* void name(T *p) {...} usable with _cleanup_ on a T* variable: DEFINE_CLEANUP(Rules *, rules_free) makes rules_freep.
+ */
 #define DEFINE_CLEANUP(type, function)                                                                                 \
     static inline void function##p(type *p) {                                                                          \
         if (*p) function(*p);                                                                                          \

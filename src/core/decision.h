@@ -4,15 +4,15 @@
 #include "core/engine.h"
 #include "core/view.h"
 
-int decision_add_event(Decision *decision, Event *event); /* takes the event's contents */
+int decision_add_event(Decision *decision, Event *event);        /* takes the event's contents */
 int decision_add_update(Decision *decision, Incident *incident); /* takes the incident's contents */
 int decision_add_settling(Decision *decision, const Settling *settling);
 /* `before` and `after` may be NULL; `text` may be NULL. Beyond ENGINE_TRANSITIONS_MAX lines of observation are counted
  * in one line. */
-int decision_add_transition(Decision *decision, TransitionKind kind, const Now *now, const Surface *surface, Change change,
-    const Rows *before, const Rows *after, const char *token, const char *text);
-/* The view's baseline becomes what is seen; what was there keeps its date. `join`: owners and rows that the baseline knows
- * better are kept (nothing was told). */
+int decision_add_transition(Decision *decision, TransitionKind kind, const Now *now, const Surface *surface,
+    Change change, const Rows *before, const Rows *after, const char *token, const char *text);
+/* The view's baseline becomes what is seen; what was there keeps its date. `join`: owners and rows that the baseline
+ * knows better are kept (nothing was told). */
 int decision_move_baseline(Decision *decision, const View *view, const Now *now, bool join);
 /* The view's baseline grows by what is seen; first learning. */
 int decision_learn(Decision *decision, const View *view, const Now *now);

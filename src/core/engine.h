@@ -158,6 +158,8 @@ int state_set_cause(State *state, Cause *cause);
  * nobody is known. */
 Owner *state_asked_about(const State *state, const Rules *rules, const Snapshot *snapshot, const Snapshot *previous,
     const Settling *settling);
+/* Does an owner like this one hold a socket of the surface, as far as is seen? */
+bool owner_holds(const Rules *rules, const Snapshot *snapshot, const Surface *surface, const Owner *owner);
 
 /* What notifiers `names` (NULL-terminated) are told first: what is watched, and each port that differs already. */
 int engine_welcome(const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now, char *const *names,

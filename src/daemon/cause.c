@@ -82,6 +82,7 @@ static bool ask(Causes *causes, const Settling *s, Owner *owner) {
     /* Before the first look of this run nobody knows how long ago it was as expected. */
     bool seen_before = s->start > d->first_look;
     if (seen_before) question.since = s->start_realtime - d->rules->interval - USEC_PER_SEC;
+    question.open = owner_holds(d->rules, &d->snapshot, &s->surface, owner);
     Asked *asked = &causes->asked[causes->n];
     *asked = (Asked){.surface = s->surface, .start = s->start, .owner = owner};
     int r = cause_client_ask(causes->client, &question, &asked->id);

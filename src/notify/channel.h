@@ -45,7 +45,8 @@ typedef struct ChannelCallbacks {
 int channel_new(sd_event *event, const ChannelOptions *options, const NotifierRule *rule,
     const ChannelCallbacks *callbacks, void *userdata, Channel **ret);
 
-/* The rule of a new configuration in place of the old one, its plugin and settings being the same. Borrowed as there. */
+/* The rule of a new configuration in place of the old one, its plugin and settings being the same. Borrowed as there.
+ */
 void channel_set_rule(Channel *channel, const NotifierRule *rule);
 
 /* Kills and reaps the child. A message under way gets no more callbacks. */

@@ -106,7 +106,8 @@ int outbox_result(Store *store, const char *message, const Delivery *deliveries,
 
     MessageState state = MESSAGE_WAITING;
     if (waiting > 0 || delivered + refused == 0)
-        r = db_run(store, "UPDATE message SET attempts = attempts + 1, next_try = ?, wait = ?, last_error = ?"
+        r = db_run(store,
+            "UPDATE message SET attempts = attempts + 1, next_try = ?, wait = ?, last_error = ?"
             " WHERE seq = ?",
             "iiti", next_try, next_try > now ? next_try - now : 0, reason, seq);
     else {

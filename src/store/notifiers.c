@@ -39,8 +39,7 @@ static int health_read(sqlite3_stmt *statement, int64_t now, NotifierHealth *hea
         .waiting = (unsigned)sqlite3_column_int64(statement, 8),
         .oldest = sqlite3_column_int64(statement, 9),
         .attempts = (unsigned)sqlite3_column_int64(statement, 10),
-        .next_try =
-            store_clamp_wait(sqlite3_column_int64(statement, 11), now, sqlite3_column_int64(statement, 12)),
+        .next_try = store_clamp_wait(sqlite3_column_int64(statement, 11), now, sqlite3_column_int64(statement, 12)),
         .failed = (unsigned)sqlite3_column_int64(statement, 13),
     };
     int r = db_string(statement, 0, &health->name);

@@ -179,7 +179,8 @@ int outbox_in_flight(Store *store, const char *notifier, int64_t now, InFlight *
         Message *message = &found.message;
         found.found = true;
         found.attempts = (unsigned)sqlite3_column_int64(statement, 9);
-        found.next_try = store_clamp_wait(sqlite3_column_int64(statement, 10), now, sqlite3_column_int64(statement, 11));
+        found.next_try =
+            store_clamp_wait(sqlite3_column_int64(statement, 10), now, sqlite3_column_int64(statement, 11));
         db_copy(statement, 1, message->id, sizeof(message->id));
         message->formed = sqlite3_column_int64(statement, 4);
         r = db_string(statement, 2, &message->notifier);

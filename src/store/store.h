@@ -69,8 +69,8 @@ DEFINE_CLEANUP(Store *, store_close);
 
 /* Why the last operation failed: one sentence with the file's name. Valid until the next call on the store. */
 const char *store_reason(const Store *store);
-/* The write-ahead log's path, for inotify: modified (IN_MODIFY) just before a commit of another process can be seen, its
- * times touched (IN_ATTRIB) once a request can. Owned by the store. */
+/* The write-ahead log's path, for inotify: modified (IN_MODIFY) just before a commit of another process can be seen,
+ * its times touched (IN_ATTRIB) once a request can. Owned by the store. */
 const char *store_wal_path(const Store *store);
 
 /* Several reads of one state of the database. Do not hold it over a wait: it keeps the log from shrinking. */

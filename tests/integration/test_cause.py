@@ -34,3 +34,16 @@ def test_a_cause_program_that_is_not_there_costs_nothing_but_the_cause(watch, li
     event = closed_event(hook, 8080)
     assert event["data"]["cause"] is None or event["data"]["cause"]["missing"], event["data"]["cause"]
     assert ("opened", "tcp/8080") in kinds(posted_events(hook)), running.tail()
+
+
+def test_a_second_program_on_the_port_says_nothing_untrue_of_the_first(watch, listeners, hook):
+    listeners.start("tcp@0.0.0.0@8080@reuseport", name="one")
+    watch(config_text({}, hook_section(hook)))
+    learned_everywhere(hook)
+    listeners.start("tcp@0.0.0.0@8080@reuseport", name="two")
+    wait_until(lambda: kinds(posted_events(hook)), 60, "told")
+    data = posted_events(hook)[-1]["data"]
+    assert data["change"] == "owner", data
+    cause = data["cause"]
+    assert not cause or cause["process"] in ("alive", None), cause
+    assert not cause or "closed the socket" not in (cause["summary"] or ""), cause
