@@ -30,6 +30,31 @@ static bool path_plain(const char *path) {
     return true;
 }
 
+/* A name that needs no quotes in a shell. */
+static bool unit_plain(const char *unit) {
+    size_t n = strlen(unit);
+    bool known = (n > 8 && strcmp(unit + n - 8, ".service") == 0) || (n > 7 && strcmp(unit + n - 7, ".socket") == 0);
+    for (const char *p = unit; *p && known; p++)
+        known = strchr(":@._-", *p) || (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9');
+    return known && *unit != '-';
+}
+
+/* A unit that systemd has told to have failed or to be stopped can be started again. Only the system's own have a state
+ * here, and their names are root's choice. One that ran only once (systemd-run) is forgotten when it is over. */
+static bool add_start(json_t *array, const Event *event) {
+    if (event->change != CHANGE_CLOSED || !event->cause || event->surface.namespace[0]) return true;
+    _cleanup_json_ json_t *cause = json_loads(event->cause, 0, NULL);
+    const char *unit = json_string_value(json_object_get(cause, "unit"));
+    const char *state = json_string_value(json_object_get(cause, "state"));
+    const char *result = json_string_value(json_object_get(cause, "result"));
+    const char *summary = json_string_value(json_object_get(cause, "summary"));
+    if (!unit || !state || !unit_plain(unit) || strncmp(unit, "run-", 4) == 0) return true;
+    if (summary && strstr(summary, " masked")) return true;
+    if (strcmp(state, "failed") == 0) return next_add(array, "start", "sudo systemctl restart %s", unit);
+    if (strcmp(state, "inactive") == 0 && result) return next_add(array, "start", "sudo systemctl start %s", unit);
+    return true;
+}
+
 /* Where the configuration states what this port must be: `accept` cannot change that. NULL: it does not. */
 static const Place *stated_place(const Event *event, const Rules *rules) {
     if (!rules || event->surface.port == 0) return NULL;
@@ -60,6 +85,7 @@ json_t *document_next(const Event *event, const Rules *rules) {
             good = next_add(array, "look", "portwatch explain %s", surface_format(&event->surface, surface));
         else /* the ephemeral ports together: explain takes one */
             good = next_add(array, "look", "portwatch list %s", surface_format(&event->surface, surface));
+        good = good && add_start(array, event);
         const Place *place = stated_place(event, rules);
         bool open = event->has_incident && event->incident.state == INCIDENT_OPEN && token_plain(event->incident.token);
         if (open && !place)

@@ -177,6 +177,11 @@ class Causes:
             cause = self.cause("again.service", "returning",
                                r"failed at [\d:]+ UTC: exit status 4; systemd is about to start it again")
             self.agree("again.service", cause)
+        with checks("a crash whose restart is called off"):
+            guest.must("systemctl", "stop", "again")
+            self.state("again", "dead", "failed")
+            cause = self.cause("again.service", "stopped", r"failed at [\d:]+ UTC: exit status 4")
+            self.agree("again.service", cause)
         with checks("the restart limit"):
             guest.must("systemctl", "start", "limit")
             self.state("limit", "failed")

@@ -64,6 +64,7 @@ LINES = re.compile("|".join(f"(?:{line})" for line in [
     r"       \| [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+\[\d+\]: \S.*",
     r"On gate:",
     r"  look   portwatch (?:explain \d+|list(?: \d+)?|status|check-config|diff)",
+    rf"  start  sudo systemctl (?:re)?start {_UNIT}",
     r"  keep   sudo portwatch accept (?:[A-Z2-9]{4}|--all) --reason \"\.\.\.\"",
     r"  later  sudo portwatch ack [A-Z2-9]{4}",
     # several events in one

@@ -75,6 +75,7 @@ class Story:
         cause = re.search(rf"^Cause  {unit} failed at [\d:]+ UTC: (.*)$", mail.text, re.M)
         assert cause and cause[1] == summary, mail.text
         assert re.search(rf"^       \| .*{words}$", mail.text, re.M), mail.text
+        assert f"\n  start  sudo systemctl restart {unit}\n" in mail.text, mail.text
         status, document = self.explain(port)
         assert status == 1, document
         found = document["cause"]

@@ -325,6 +325,46 @@ static void test_never_open(void **state) {
     assert_has(again.subject, "7500/tcp still not open, though the configuration expects it on 10.0.0.5");
 }
 
+/* A unit that systemd says has ended can be started again; nothing else that a command would be made of is taken. */
+static void test_start(void **state) {
+    static const struct {
+        const char *cause, *command; /* NULL: none */
+    } cases[] = {
+        {"{\"unit\":\"my@app.service\",\"state\":\"failed\",\"result\":\"signal\",\"summary\":\"\"}",
+            "  start  sudo systemctl restart my@app.service\n"},
+        {"{\"unit\":\"my.socket\",\"state\":\"inactive\",\"result\":\"success\",\"summary\":\"\"}",
+            "  start  sudo systemctl start my.socket\n"},
+        {"{\"unit\":\"my.service\",\"state\":\"inactive\",\"result\":null,\"summary\":\"\"}", NULL},
+        {"{\"unit\":\"my.service\",\"state\":\"inactive\",\"result\":\"success\",\"summary\":\"my.service stopped; it "
+         "is masked\"}",
+            NULL},
+        {"{\"unit\":\"my.service\",\"state\":null,\"result\":\"signal\",\"summary\":\"\"}", NULL},
+        {"{\"unit\":\"my.service\",\"state\":\"active\",\"result\":null,\"summary\":\"\"}", NULL},
+        {"{\"unit\":\"run-u7.service\",\"state\":\"failed\",\"result\":\"signal\",\"summary\":\"\"}", NULL},
+        {"{\"unit\":\"session-3.scope\",\"state\":\"failed\",\"result\":\"signal\",\"summary\":\"\"}", NULL},
+        {"{\"unit\":\"a;reboot.service\",\"state\":\"failed\",\"result\":\"signal\",\"summary\":\"\"}", NULL},
+        {"{\"unit\":\"a\\\\x20b.service\",\"state\":\"failed\",\"result\":\"signal\",\"summary\":\"\"}", NULL},
+        {"{\"unit\":\"-f.service\",\"state\":\"failed\",\"result\":\"signal\",\"summary\":\"\"}", NULL},
+        {"[]", NULL},
+        {"not JSON", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        _cleanup_(event_done) Event event;
+        sample_event(&event, EVENT_OPENED, CHANGE_CLOSED, 7500);
+        sample_listen(&event.before, "10.0.0.5", 7500, sample_owner("my.service", "/usr/bin/a", "root", 0, 1));
+        event.cause = strdup(cases[i].cause);
+        _cleanup_(mail_done) Mail mail = {0}, opened = {0};
+        mail_of(&event, 1, &at_once, &mail);
+        if (cases[i].command)
+            assert_has(mail.text, cases[i].command);
+        else
+            assert_null(strstr(mail.text, "systemctl"));
+        event.change = CHANGE_OWNER; /* another holds the port: it could not be started */
+        mail_of(&event, 1, &at_once, &opened);
+        assert_null(strstr(opened.text, "systemctl"));
+    }
+}
+
 /* What the configuration forbids is said to be forbidden, and nobody is sent to `accept`. */
 static void test_forbidden(void **state) {
     PortRule rule = {.protocol = PROTOCOL_TCP, .first = 23, .last = 23, .expect = EXPECT_CLOSED};
@@ -439,6 +479,7 @@ int main(void) {
         cmocka_unit_test(test_owner_that_looks_the_same),
         cmocka_unit_test(test_stated_address_has_no_owner),
         cmocka_unit_test(test_never_open),
+        cmocka_unit_test(test_start),
         cmocka_unit_test(test_forbidden),
         cmocka_unit_test(test_closed),
         cmocka_unit_test(test_reminders),
