@@ -49,6 +49,14 @@ static json_t *quotes_json(const Quotes *quotes) {
     return array;
 }
 
+static json_t *sharers_json(const Case *c) {
+    json_t *array = json_array();
+    for (size_t i = 0; i < c->n_sharers; i++)
+        append(&array, json_pack("{s:i,s:i,s:o}", "pid", (int)c->sharers[i].pid, "ppid", (int)c->sharers[i].ppid,
+                           "comm", document_string(c->sharers[i].comm)));
+    return array;
+}
+
 static json_t *elsewhere_json(const Case *c) {
     json_t *array = json_array();
     for (size_t i = 0; i < c->n_elsewhere; i++) {
@@ -72,12 +80,13 @@ static json_t *case_json(const Case *c) {
     for (size_t i = 0; i < c->n_rows; i++) append(&rows, row_json(&c->rows[i]));
     json_t *before = c->before ? document_owner(c->before) : json_null();
     json_t *cause = c->cause ? json_incref(c->cause) : json_null();
-    return json_pack("{s:s,s:i,s:s,s:s,s:b,s:b,s:o,s:o,s:s?,s:o,s:o,s:o,s:o,s:o,s:o,s:i,s:o}", "protocol",
+    return json_pack("{s:s,s:i,s:s,s:s,s:b,s:b,s:o,s:o,s:s?,s:o,s:o,s:o,s:o,s:o,s:o,s:b,s:o,s:i,s:o}", "protocol",
         protocol_name(c->protocol), "port", c->port, "verdict", verdicts[c->weight], "summary", c->findings[0].text,
         "complete", c->decided, "expectation_known", c->known, "endpoints", rows, "expected",
         document_endpoints(&c->expected), "incident", c->incident ? c->incident->token : NULL, "before", before,
-        "before_time", moment(c->last), "cause", cause, "told", told_json(c), "findings", findings_json(c), "elsewhere",
-        elsewhere_json(c), "namespaces_unseen", (int)c->unseen, "firewall_rules", quotes_json(&c->quotes));
+        "before_time", moment(c->last), "cause", cause, "told", told_json(c), "findings", findings_json(c), "holders",
+        sharers_json(c), "holders_complete", c->n_rows == 0 || c->all_sharers, "elsewhere", elsewhere_json(c),
+        "namespaces_unseen", (int)c->unseen, "firewall_rules", quotes_json(&c->quotes));
 }
 
 static json_t *host_json(const HostFacts *host) {

@@ -133,6 +133,11 @@ static void print_holders(const Cli *cli, const Explanation *e, const Case *c, G
             print_process(cli, e, told, state, facts);
         }
     }
+    if (c->n_sharers > 1) {
+        const char *label = "holders";
+        size_t at = 0;
+        for (char *line; (line = explain_sharers_line(c, &at)); label = "") fact(cli, facts, label, line);
+    }
     const char *fate = phrase_string(c->cause, "process");
     if (!told && c->before) print_process(cli, e, c->before, fate, facts);
 }

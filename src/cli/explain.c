@@ -18,6 +18,7 @@ static void case_done(Case *c) {
         free(c->elsewhere[i].netns);
     }
     quotes_done(&c->quotes);
+    free(c->sharers);
     for (size_t i = 0; i < c->n_findings; i++) {
         free(c->findings[i].text);
         free(c->findings[i].next);
@@ -61,6 +62,7 @@ static int gather(const Cli *cli, const Port *port, Explanation *e) {
         Case *c = &e->cases[i];
         r = explain_before(cli, e, c);
         if (r >= 0) r = explain_cause(cli, c);
+        if (r >= 0 && c->n_rows > 0) r = explain_sharers(&roots, c);
         if (r >= 0 && c->n_rows == 0) r = explain_elsewhere(&roots, c);
         if (r >= 0 && e->firewall.ruleset) r = quotes_make(e->firewall.ruleset, c->protocol, c->port, &c->quotes);
     }

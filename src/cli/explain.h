@@ -5,6 +5,7 @@
 #include "cli/look.h"
 #include "kernel/backlog.h"
 #include "kernel/roots.h"
+#include "kernel/sharers.h"
 
 typedef enum Weight {
     WEIGHT_NOTE,    /* worth knowing */
@@ -106,6 +107,9 @@ typedef struct Case {
     Elsewhere elsewhere[ELSEWHERE_MAX];
     size_t n_elsewhere;
     unsigned unseen; /* processes whose network namespace could not be seen */
+    Sharer *sharers; /* every process that holds it, as far as they can be looked into */
+    size_t n_sharers;
+    bool all_sharers;
     Quotes quotes;
     /* judged */
     Finding *findings; /* the one that decides first */
@@ -134,7 +138,11 @@ int explain_bound(Explanation *e, bool any_protocol, Protocol protocol); /* make
 int explain_host(Explanation *e);
 int explain_names(HostFacts *host); /* what the host's name stands for; takes at most two seconds */
 int explain_before(const Cli *cli, const Explanation *e, Case *c);
-int explain_cause(const Cli *cli, Case *c); /* takes at most some seconds */
+int explain_cause(const Cli *cli, Case *c);             /* takes at most some seconds */
+int explain_sharers(const KernelRoots *roots, Case *c); /* looks at every descriptor there is */
+/* One line for each that holds the port by itself, with those that inherited it: "pid 812 (nginx), inherited by 813
+ * (nginx)". *at begins at 0. NULL: no more of them, or no memory. */
+char *explain_sharers_line(const Case *c, size_t *at);
 int explain_elsewhere(const KernelRoots *roots, Case *c);
 int explain_firewall(Firewall *firewall); /* runs nft, for at most five seconds */
 void quotes_done(Quotes *quotes);
