@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -60,6 +61,11 @@ CauseProcess cause_process_find(const CauseQuestion *q, int *ret_pidfd) {
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)q->pid);
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, bytes, sizeof(bytes));
+    if (n < 0 && (errno == ENOENT || errno == ESRCH)) {
+        /* It may be hidden from us; or it ended in this very moment. */
+        struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+        return poll(&ended, 1, 0) > 0 ? PROCESS_GONE : PROCESS_UNKNOWN;
+    }
     if (n <= 0 || !cause_process_started(bytes, (size_t)n, &ticks)) return PROCESS_UNKNOWN;
     CauseProcess process = cause_process_compare(q, ticks_to_realtime(ticks));
     if (process == PROCESS_ALIVE) *ret_pidfd = TAKE_FD(pidfd);

@@ -10,7 +10,9 @@
 
 /* So many differences are asked about at one time; those of a storm beyond it go without. */
 #define CAUSES_MAX 256
-/* A unit on its way, or one of which nothing was known yet, is asked about anew. */
+/* A unit on its way, or one of which nothing was known yet, is asked about anew: soon at first, for a unit that is
+ * started over and over is up at one moment and has failed at the next. */
+#define ASK_AGAIN_FIRST (USEC_PER_SEC / 4)
 #define ASK_AGAIN (3 * USEC_PER_SEC)
 
 typedef struct Asked {
@@ -101,6 +103,12 @@ static bool is_asked(const Causes *causes, const Settling *s) {
     return false;
 }
 
+static int64_t ask_again_at(const Cause *known, const Settling *s, const Now *now) {
+    int64_t wait = (now->boottime - s->start) / 2;
+    if (wait < ASK_AGAIN_FIRST) wait = ASK_AGAIN_FIRST;
+    return known->asked + (wait < ASK_AGAIN ? wait : ASK_AGAIN);
+}
+
 void daemon_ask_causes(Daemon *d, const Now *now) {
     Causes *causes = d->causes;
     for (size_t i = 0; causes && i < d->state.n_settling && causes->n < CAUSE_WAITING_MAX; i++) {
@@ -108,7 +116,7 @@ void daemon_ask_causes(Daemon *d, const Now *now) {
         if (!s->asks || is_asked(causes, s)) continue;
         const Cause *known = state_cause(&d->state, &s->surface, s->start);
         if (known &&
-            (known->fate == FATE_FAILED || known->fate == FATE_STOPPED || now->boottime < known->asked + ASK_AGAIN))
+            (known->fate == FATE_FAILED || known->fate == FATE_STOPPED || now->boottime < ask_again_at(known, s, now)))
             continue;
         if (known ? known->answered && !known->owner : d->state.n_causes >= CAUSES_MAX) continue;
         Owner *owner = state_asked_about(&d->state, d->rules, &d->snapshot, &d->previous, s);
