@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/answers.h"
+#include "core/decision.h"
 #include "core/step.h"
 
 void cause_done(Cause *cause) {
@@ -86,6 +88,18 @@ Owner *state_asked_about(const State *state, const Rules *rules, const Snapshot 
     if (!owner && incident) owner = owner_in(&search, &incident->told, true, true);
     if (!owner) owner = owner_in(&search, &state->baseline, false, true);
     return owner ? owner : owner_in(&search, &state->baseline, false, false);
+}
+
+int snapshot_remember_holders(Snapshot *snapshot, const Snapshot *before) {
+    int r = 0;
+    for (size_t i = 0; i < snapshot->endpoints.n && r >= 0; i++) {
+        Endpoint *e = &snapshot->endpoints.items[i];
+        bool known = e->n_owners > 0;
+        for (size_t o = 0; o < e->n_owners; o++) known = known && e->owners[o]->pid > 0;
+        const Endpoint *was = known ? NULL : endpoints_find(&before->endpoints, e);
+        if (was && was->n_owners > 0 && owners_pass(was, e)) r = endpoint_share_owners(e, was);
+    }
+    return r;
 }
 
 bool owner_holds(const Rules *rules, const Snapshot *snapshot, const Surface *surface, const Owner *owner) {

@@ -158,6 +158,9 @@ int state_set_cause(State *state, Cause *cause);
  * nobody is known. */
 Owner *state_asked_about(const State *state, const Rules *rules, const Snapshot *snapshot, const Snapshot *previous,
     const Settling *settling);
+/* For the next look's state_asked_about: while a socket is being closed its process shows it no more, and for a look
+ * nobody is found to hold it. Then whoever held it in the look before stays its holder. 0 or -ENOMEM. */
+int snapshot_remember_holders(Snapshot *snapshot, const Snapshot *before);
 /* Does an owner like this one hold a socket of the surface, as far as is seen? */
 bool owner_holds(const Rules *rules, const Snapshot *snapshot, const Surface *surface, const Owner *owner);
 

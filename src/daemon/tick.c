@@ -134,6 +134,7 @@ int daemon_look(Daemon *d) {
         r = daemon_set_coverage(d);
         if (r != 0) daemon_store_failed(d, r);
     }
+    if (snapshot_remember_holders(&d->snapshot, &d->previous) < 0) log_no_memory();
     snapshot_done(&d->previous);
     d->previous = d->snapshot;
     d->snapshot = snapshot;

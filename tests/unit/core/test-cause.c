@@ -213,6 +213,37 @@ static void test_boot_grace_comes_first(void **state) {
     sim_done(&sim);
 }
 
+/* Of a socket that is being closed its process shows nothing any more: for a look nobody is found to hold it. */
+static void test_a_holder_is_remembered(void **state) {
+    static const struct {
+        const char *before, *now;
+        pid_t pid;
+    } cases[] = {
+        {WEB, "tcp 0.0.0.0:80 unit=nginx.service", 7},
+        {WEB, "tcp 0.0.0.0:80", 7},
+        {WEB, "tcp 0.0.0.0:80 unit=other.service", 0}, /* another one */
+        {WEB, "tcp 0.0.0.0:81 unit=nginx.service", 0},
+        {"", "tcp 0.0.0.0:80 unit=nginx.service", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Snapshot before, now;
+        snapshot_parse(cases[i].before, &before);
+        snapshot_parse(cases[i].now, &now);
+        if (before.endpoints.n > 0) before.endpoints.items[0].owners[0]->pid = 7;
+        assert_int_equal(snapshot_remember_holders(&now, &before), 0);
+        const Endpoint *e = &now.endpoints.items[0];
+        assert_int_equal(e->n_owners > 0 ? e->owners[0]->pid : 0, cases[i].pid);
+        /* One that is found is not replaced. */
+        if (e->n_owners > 0) {
+            e->owners[0]->pid = 9;
+            assert_int_equal(snapshot_remember_holders(&now, &before), 0);
+            assert_int_equal(now.endpoints.items[0].owners[0]->pid, 9);
+        }
+        snapshot_done(&before);
+        snapshot_done(&now);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failed_is_told_after_settle),
@@ -222,6 +253,7 @@ int main(void) {
         cmocka_unit_test(test_no_answer),
         cmocka_unit_test(test_no_second_answer),
         cmocka_unit_test(test_who_is_asked_about),
+        cmocka_unit_test(test_a_holder_is_remembered),
         cmocka_unit_test(test_when_to_ask),
         cmocka_unit_test(test_boot_grace_comes_first),
     };
