@@ -16,6 +16,8 @@ SERVICES = {
     "limit": "ExecStart=sh -c '[ ! -e /run/broken ] || exit 4; exec appd -e 4 0.0.0.0 7104'\n"
              "Restart=always\nRestartSec=200ms",
     "many@": "ExecStart=appd -e 5 0.0.0.0 %i",
+    "prefork": "ExecStart=appd -f 3 -e 8 0.0.0.0 7108",
+    "upgraded": "ExecStart=newd -e 9 0.0.0.0 7109",
 }
 UNITS = {f"port-{name}.service": f"[Service]\n{text}\n" for name, text in SERVICES.items()}
 UNITS["port-call.socket"] = "[Socket]\nListenStream=0.0.0.0:7107\n"
@@ -23,7 +25,8 @@ UNITS["port-call.service"] = "[Service]\nExecStart=appd\n"
 UNITS["hooks.service"] = f"[Service]\nExecStart=hookd -d {world.HOOKS} 127.0.0.1 8099\n"
 # of the same name as one of the system
 USER_UNIT = "[Service]\nExecStart=appd -e 6 0.0.0.0 7105\n"
-STARTED = ["hooks", "port-exits", "port-killed", "port-stopped", "port-limit", "port-many@7106", "port-call.socket"]
+STARTED = ["hooks", "port-exits", "port-killed", "port-stopped", "port-limit", "port-many@7106", "port-call.socket",
+           "port-prefork", "port-upgraded"]
 CONFIG = """[portwatch]
 interval = 250ms
 settle = 1s
@@ -39,7 +42,7 @@ detail = full
 
 
 def put(root, props):
-    for name in ("appd", "hookd"):
+    for name in ("appd", "hookd", "newd"):
         shutil.copy(props / "shopd", root / "usr/sbin" / name)
     for name, text in UNITS.items():
         (root / "etc/systemd/system" / name).write_text(text)
@@ -76,7 +79,7 @@ class Reasons:
             guest.write(world.CONFIG, CONFIG, 0o640)
             guest.must("chown", "root:portwatch", world.CONFIG)
             guest.must("systemctl", "restart", "portwatch")
-            wait("the baseline", lambda: all(self.pw.kinds(port) == ["learned"] for port in (7101, 7105, 7107)))
+            wait("the baseline", lambda: all(self.pw.kinds(port) == ["learned"] for port in (7101, 7105, 7107, 7108, 7109)))
 
     def compare(self, port, unit, summary):
         """The alert's cause is what systemd says; its end is in its words."""
@@ -90,9 +93,20 @@ class Reasons:
         assert cause["summary"].startswith(f"{unit} ") and summary in cause["summary"], cause
         assert cause["process"] == "gone", cause
 
+    def upgrade(self):
+        """As dpkg does it: another file in its place, and the service is restarted."""
+        guest = self.guest
+        with self.checks("an upgraded program that is restarted is a line of history"):
+            guest.must("sh", "-c", "cp /usr/sbin/newd /usr/sbin/newd.dpkg-new && mv /usr/sbin/newd.dpkg-new /usr/sbin/newd")
+            guest.must("systemctl", "restart", "port-upgraded")
+            wait(lambda: f"its line: {self.pw.history(7109)}",
+                 lambda: "runs from another file at the same path" in guest.must("portwatch", "history", "7109"))
+
     def tell(self):
         self.start()
+        self.upgrade()
         guest, checks = self.guest, self.checks
+        guest.must("systemctl", "kill", "--kill-who=main", "--signal=USR1", "port-prefork", "port-upgraded")
         guest.must("systemctl", "kill", "--signal=USR1", "port-exits", "port-many@7106")
         guest.must("systemctl", "kill", "--signal=SEGV", "port-killed")
         guest.must("systemctl", "stop", "port-stopped", "port-call.socket")
@@ -113,6 +127,13 @@ class Reasons:
             assert cause["exit"] == 4, cause
         with checks("the alert says: an instance of a template"):
             self.compare(7106, "port-many@7106.service", ": exit status 5")
+        with checks("the alert says: a server with children that serve as well"):
+            cause = self.compare(7108, "port-prefork.service", ": exit status 8")
+            assert cause["exit"] == 8, cause
+        with checks("the alert says: a program that was upgraded, and nothing of its upgrade"):
+            self.compare(7109, "port-upgraded.service", ": exit status 9")
+            told = [event for event in self.events() if event["subject"] == "tcp/7109"]
+            assert len(told) == 1, told
         with checks("the alert says: a socket unit, stopped by hand"):
             cause = self.closed(7107)
             assert cause["summary"].startswith("port-call.socket was stopped at "), cause

@@ -1,7 +1,8 @@
-/* A service for the guests: shopd [-d DIR] [-e STATUS] [-m] [ADDRESS PORT]... Listens, or takes the sockets of a socket
- * unit, and answers each HTTP request with 204. -d: keeps each request there, as a file of its own. -e: at SIGUSR1 it
- * says why it cannot go on, and ends with that status. -m: at SIGUSR1 it takes all the memory it gets. Copied elsewhere
- * it is a service of another name. Linked statically, so that the guest needs nothing for it. */
+/* A service for the guests: shopd [-d DIR] [-e STATUS] [-f N] [-m] [ADDRESS PORT]... Listens, or takes the sockets of a
+ * socket unit, and answers each HTTP request with 204. -d: keeps each request there, as a file of its own. -e: at
+ * SIGUSR1 it says why it cannot go on, and ends with that status. -f: with so many children that serve as well. -m: at
+ * SIGUSR1 it takes all the memory it gets. Copied elsewhere it is a service of another name. Linked statically, so that
+ * the guest needs nothing for it. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -93,11 +94,13 @@ static void eat(int number) {
 }
 
 int main(int argc, char **argv) {
+    int children = 0;
     const char *directory = NULL, *passed = getenv("LISTEN_FDS");
     for (int i = 0; passed && i < atoi(passed); i++) add(FIRST_PASSED + i);
-    for (int c; (c = getopt(argc, argv, "d:e:m")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "d:e:f:m")) != -1;) {
         if (c == 'd') directory = optarg;
         if (c == 'e') status = atoi(optarg);
+        if (c == 'f') children = atoi(optarg);
         if (c == 'm') signal(SIGUSR1, eat);
         if (c == '?') return 64;
     }
@@ -108,6 +111,8 @@ int main(int argc, char **argv) {
         signal(SIGUSR1, give_up);
     }
     for (; optind + 1 < argc; optind += 2) hold(argv[optind], argv[optind + 1]);
+    for (int i = 0; i < children; i++)
+        if (fork() == 0) break;
     while (poll(sockets, n_sockets, -1) > 0)
         for (nfds_t i = 0; i < n_sockets; i++)
             if (sockets[i].revents) answer(sockets[i].fd, directory);
