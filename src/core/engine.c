@@ -78,13 +78,12 @@ static const char upgraded_text[] = "its program runs from another file at the s
 static int note_bounce(Step *step, const View *view, const Settling *settling) {
     char lasted[DURATION_TEXT_MAX], text[DURATION_TEXT_MAX + 128];
     duration_format(step->now->boottime - settling->start, lasted);
-    if (settling->was_closed)
-        snprintf(text, sizeof text, "gone for %s, then as before%s%s", lasted,
-            view->difference.upgraded ? ", but " : "", view->difference.upgraded ? upgraded_text : "");
-    else if (view->seen.n == 0)
+    bool upgraded = view->difference.upgraded;
+    if (!settling->was_closed && view->seen.n == 0)
         snprintf(text, sizeof text, "there for %s, then gone again", lasted);
     else
-        snprintf(text, sizeof text, "different for %s, then as before", lasted);
+        snprintf(text, sizeof text, "%s for %s, then as before%s%s", settling->was_closed ? "gone" : "different",
+            lasted, upgraded ? ", but " : "", upgraded ? upgraded_text : "");
     return decision_add_transition(
         step->out, TRANSITION_BOUNCED, step->now, &view->surface, CHANGE_NONE, NULL, &view->seen, NULL, text);
 }

@@ -172,6 +172,12 @@ static void test_upgraded_program(void **state) {
     sim_history(&sim, "joined 80/tcp none\n");
     sim_run(&sim, 100, "tcp 0.0.0.0:80 @nginx file=8");
     sim_told(&sim, "");
+    /* Another owner for a moment, as a look in the middle of an execve(2) has it: one line, too. */
+    sim_forget_history(&sim);
+    sim_look(&sim, "tcp 0.0.0.0:80 exe=/usr/bin/sd-executor");
+    sim_run(&sim, 100, "tcp 0.0.0.0:80 @nginx file=7");
+    sim_history(&sim, "bounced 80/tcp none\n");
+    sim_run(&sim, 100, "tcp 0.0.0.0:80 @nginx file=8");
     sim_forget_history(&sim);
     sim_run(&sim, 200, "tcp 0.0.0.0:80 @nginx file=8");
     sim_history(&sim, "");
