@@ -90,14 +90,18 @@ Owner *state_asked_about(const State *state, const Rules *rules, const Snapshot 
     return owner ? owner : owner_in(&search, &state->baseline, false, false);
 }
 
+static bool pids_known(const Endpoint *e) {
+    for (size_t o = 0; o < e->n_owners; o++)
+        if (e->owners[o]->pid <= 0) return false;
+    return e->n_owners > 0;
+}
+
 int snapshot_remember_holders(Snapshot *snapshot, const Snapshot *before) {
     int r = 0;
     for (size_t i = 0; i < snapshot->endpoints.n && r >= 0; i++) {
         Endpoint *e = &snapshot->endpoints.items[i];
-        bool known = e->n_owners > 0;
-        for (size_t o = 0; o < e->n_owners; o++) known = known && e->owners[o]->pid > 0;
-        const Endpoint *was = known ? NULL : endpoints_find(&before->endpoints, e);
-        if (was && was->n_owners > 0 && owners_pass(was, e)) r = endpoint_share_owners(e, was);
+        const Endpoint *was = pids_known(e) ? NULL : endpoints_find(&before->endpoints, e);
+        if (was && pids_known(was) && owners_pass(was, e)) r = endpoint_share_owners(e, was);
     }
     return r;
 }

@@ -54,9 +54,8 @@ typedef struct Recipient {
 typedef struct InFlight {
     bool found;
     Message message;
-    unsigned attempts; /* made so far */
-    int64_t
-        next_try; /* not before; 0 or past: now. After a clock jump never further away than the wait it was set to */
+    unsigned attempts;     /* made so far */
+    int64_t next_try;      /* not before; 0 or past: now. A clock jump never makes the wait longer than it was set */
     Recipient *recipients; /* empty until outbox_set_recipients or the first answer */
     size_t n_recipients;
 } InFlight;
