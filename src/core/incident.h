@@ -42,6 +42,7 @@ typedef struct Incident {
     int64_t next_reminder; /* 0: none */
     int64_t remind_step;   /* microseconds until the reminder after that */
     bool acknowledged;
+    unsigned returns; /* how often it has come back, where it comes and goes */
     char opening_event[UUID_TEXT_MAX];
 } Incident;
 

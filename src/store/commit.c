@@ -40,17 +40,17 @@ static int commit_incident(Store *store, const Incident *incident) {
     const Surface *surface = incident->aspect == ASPECT_SURFACE ? &incident->surface : NULL;
     return db_run(store,
         "INSERT INTO incident (id, token, aspect, protocol, port, local, state, change, reach, severity, before, told,"
-        " opened, last_event, next_reminder, remind_step, acknowledged, opening_event, namespace)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " opened, last_event, next_reminder, remind_step, acknowledged, opening_event, namespace,"
+        " returns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (id) DO UPDATE SET state = excluded.state, change = excluded.change, reach = excluded.reach,"
         " severity = excluded.severity, before = excluded.before, told = excluded.told,"
         " last_event = excluded.last_event, next_reminder = excluded.next_reminder,"
-        " remind_step = excluded.remind_step, acknowledged = excluded.acknowledged",
-        "ttttddttttttiiiidtt", incident->id, incident->token, names_aspect[incident->aspect], names_protocol(surface),
+        " remind_step = excluded.remind_step, acknowledged = excluded.acknowledged, returns = excluded.returns",
+        "ttttddttttttiiiidttd", incident->id, incident->token, names_aspect[incident->aspect], names_protocol(surface),
         surface ? (int)surface->port : 0, surface ? (int)surface->local : 0, names_incident_state[incident->state],
         change_name(incident->change), names_reach[incident->reach], severity_name(incident->severity), before, told,
         incident->opened, incident->last_event, incident->next_reminder, incident->remind_step,
-        (int)incident->acknowledged, incident->opening_event, names_namespace(surface));
+        (int)incident->acknowledged, incident->opening_event, names_namespace(surface), (int)incident->returns);
 }
 
 static int commit_queue(Store *store, const Event *event, int64_t seq, const char *notifier, int64_t now) {

@@ -58,6 +58,7 @@ static int load_incident(Store *store, sqlite3_stmt *statement, Incident *incide
     incident->next_reminder = sqlite3_column_int64(statement, 13);
     incident->remind_step = sqlite3_column_int64(statement, 14);
     incident->acknowledged = sqlite3_column_int(statement, 15) != 0;
+    incident->returns = (unsigned)sqlite3_column_int64(statement, 18);
     db_copy(statement, 16, incident->opening_event, sizeof(incident->opening_event));
     int r = decode(store, statement, 9, incident->id, &incident->before);
     return r == 0 ? decode(store, statement, 10, incident->id, &incident->told) : r;
@@ -68,9 +69,8 @@ static int load_incidents(Store *store, State *state) {
     bool row = false;
     int r = db_query(store, &statement,
         "SELECT id, token, aspect, protocol, port, local, change, reach, severity, before, told, opened, last_event,"
-        " next_reminder, remind_step, acknowledged, opening_event, namespace FROM incident WHERE state = 'open' ORDER "
-        "BY opened, "
-        "id",
+        " next_reminder, remind_step, acknowledged, opening_event, namespace, returns FROM incident"
+        " WHERE state = 'open' ORDER BY opened, id",
         "");
     while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row) {
         Incident *incidents = reallocarray(state->incidents, state->n_incidents + 1, sizeof(Incident));

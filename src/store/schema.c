@@ -97,7 +97,10 @@ static const char schema_2[] =
     "CREATE UNIQUE INDEX incident_open ON incident (aspect, namespace, protocol, port, local) WHERE state = 'open';"
     "ALTER TABLE history ADD COLUMN namespace TEXT NOT NULL DEFAULT '';";
 
-const Migration schema_migrations[] = {{1, schema_1}, {2, schema_2}};
+/* How often what an incident is about has come back, where it comes and goes. */
+static const char schema_3[] = "ALTER TABLE incident ADD COLUMN returns INTEGER NOT NULL DEFAULT 0;";
+
+const Migration schema_migrations[] = {{1, schema_1}, {2, schema_2}, {3, schema_3}};
 const size_t schema_n_migrations = ELEMENTSOF(schema_migrations);
 _Static_assert(ELEMENTSOF(schema_migrations) == SCHEMA_VERSION, "a migration a version");
 

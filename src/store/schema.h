@@ -4,7 +4,7 @@
 #include "store/db.h"
 
 #define SCHEMA_APPLICATION 0x50776368 /* "Pwch" */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 /* Takes the database from version - 1 to version. */
 typedef struct Migration {
