@@ -1,4 +1,6 @@
-/* The webhook plugin: one POST of the CloudEvents document, signed by the Standard Webhooks scheme. */
+/* The webhook plugin: one POST of a message in the form that the service takes; CloudEvents are signed by the Standard
+ * Webhooks scheme. */
+#include <jansson.h>
 #include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,14 +9,18 @@
 #include <strings.h>
 #include <time.h>
 
+#include "plugins/format.h"
 #include "plugins/sign.h"
 #include "plugins/transfer.h"
 
 #define ANSWER_MAX (64 * 1024)
 #define HEADERS_MAX 32
+#define REASON_MAX 200 /* of an answer, for people */
 
 typedef struct Webhook {
+    Format format;
     char *url, *ca;
+    char topic[NTFY_TOPIC_MAX + 1];
     struct curl_slist *headers; /* as configured */
     unsigned char key[SIGN_KEY_MAX];
     size_t key_length; /* 0: not signed */
@@ -24,7 +30,7 @@ static const pw_key keys[] = {
     {"url", PW_KEY_REQUIRED | PW_KEY_SECRET, "https://HOST/PATH to POST to"},
     {"secret", PW_KEY_SECRET | PW_KEY_CREDENTIAL, "whsec_...: signs by the Standard Webhooks scheme"},
     {"header", PW_KEY_REPEAT | PW_KEY_SECRET, "Name: value, sent with each request"},
-    {"format", 0, "cloudevents (the only one)"},
+    {"format", 0, "cloudevents, slack, discord or ntfy"},
     {"ca", PW_KEY_FILE_ONLY, "PEM file of CAs to trust instead of the system's"},
 };
 
@@ -81,41 +87,66 @@ static bool headers_take(Webhook *webhook, const pw_setting *settings, size_t n,
     return good;
 }
 
+/* The url of an ntfy topic: what is JSON goes to the root of its server and names the topic inside. */
+static bool topic_take(Webhook *webhook, const char *text) {
+    CURLU *url = curl_url();
+    char *path = NULL, *root = NULL;
+    bool good = url && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+                curl_url_get(url, CURLUPART_PATH, &path, 0) == CURLUE_OK && ntfy_topic_valid(path + 1) &&
+                curl_url_set(url, CURLUPART_PATH, "/", 0) == CURLUE_OK &&
+                curl_url_get(url, CURLUPART_URL, &root, 0) == CURLUE_OK && (webhook->url = strdup(root));
+    if (good) strcpy(webhook->topic, path + 1);
+    curl_free(path);
+    curl_free(root);
+    curl_url_cleanup(url);
+    return good;
+}
+
+static bool format_take(Webhook *webhook, const pw_setting *settings, size_t n, const pw_faults *faults) {
+    const char *format = setting_get(settings, n, "format");
+    if (format && !format_parse(format, &webhook->format)) {
+        fault_report(faults, "format", NULL, "is not cloudevents, slack, discord or ntfy");
+        return false;
+    }
+    if (webhook->format == FORMAT_CLOUDEVENTS || !setting_get(settings, n, "secret")) return true;
+    fault_report(faults, "secret", NULL, "signs cloudevents; %s checks no signatures: leave it out", format);
+    return false;
+}
+
+static bool url_take(Webhook *webhook, const char *url, const pw_faults *faults) {
+    if (!url_valid(url))
+        fault_report(faults, "url", NULL, "is not a URL like https://example.com/hook");
+    else if (webhook->format == FORMAT_NTFY && !topic_take(webhook, url))
+        fault_report(faults, "url", NULL, "is not an ntfy topic's URL like https://ntfy.example.com/TOPIC");
+    else if (!webhook->url && !(webhook->url = strdup(url)))
+        fault_report(faults, "url", NULL, "out of memory");
+    else
+        return true;
+    return false;
+}
+
 static int webhook_configure(const pw_setting *settings, size_t n, const pw_faults *faults, void **instance) {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         fault_report(faults, "url", NULL, "libcurl does not start");
         return -1;
     }
-    const char *url = setting_get(settings, n, "url"), *secret = setting_get(settings, n, "secret");
-    const char *format = setting_get(settings, n, "format"), *ca = setting_get(settings, n, "ca");
-    bool good = true;
+    const char *secret = setting_get(settings, n, "secret"), *ca = setting_get(settings, n, "ca");
     Webhook *webhook = calloc(1, sizeof(Webhook));
     if (!webhook) return -1;
-    if (!url_valid(url)) {
-        fault_report(faults, "url", NULL, "is not a URL like https://example.com/hook");
-        good = false;
-    }
+    bool good = format_take(webhook, settings, n, faults);
+    if (!url_take(webhook, setting_get(settings, n, "url"), faults)) good = false;
     if (secret && !sign_key_parse(secret, webhook->key, &webhook->key_length)) {
         fault_report(faults, "secret", NULL, "is not whsec_ and base64 of %d to %d bytes", SIGN_KEY_MIN, SIGN_KEY_MAX);
-        good = false;
-    }
-    if (format && strcmp(format, "cloudevents") != 0) {
-        fault_report(faults, "format", NULL, "is not cloudevents");
         good = false;
     }
     if (ca && !ca_is_pem(ca)) {
         fault_report(faults, "ca", NULL, "the file holds no PEM certificate");
         good = false;
+    } else if (ca && !(webhook->ca = strdup(ca))) {
+        fault_report(faults, "ca", NULL, "out of memory");
+        good = false;
     }
     if (!headers_take(webhook, settings, n, faults)) good = false;
-    if (good) {
-        webhook->url = strdup(url);
-        webhook->ca = ca ? strdup(ca) : NULL;
-        if (!webhook->url || (ca && !webhook->ca)) {
-            fault_report(faults, "url", NULL, "out of memory");
-            good = false;
-        }
-    }
     if (!good) {
         webhook_release(webhook);
         return -1;
@@ -126,7 +157,7 @@ static int webhook_configure(const pw_setting *settings, size_t n, const pw_faul
 
 typedef struct Answer {
     size_t length;
-    char start[200]; /* for people */
+    char start[512]; /* for people, and for what Discord says inside */
 } Answer;
 
 static size_t answer_write(char *data, size_t size, size_t count, void *userdata) {
@@ -155,22 +186,38 @@ static bool id_valid(const char *id) {
     return n > 0 && n <= 64 && !id[n];
 }
 
-static struct curl_slist *headers_form(const Webhook *webhook, const pw_message *message) {
-    struct curl_slist *list = NULL;
+/* CloudEvents travel by the Standard Webhooks scheme. */
+static bool standard_add(const Webhook *webhook, const pw_message *message, struct curl_slist **list) {
     char signature[SIGNATURE_MAX];
     long long now = (long long)time(NULL);
     bool batch = message->document[strspn(message->document, " \t\r\n")] == '[';
-    bool good =
-        header_add(&list, "Content-Type: application/cloudevents%s+json; charset=utf-8", batch ? "-batch" : "") &&
-        header_add(&list, "User-Agent: portwatch") && header_add(&list, "Expect:") &&
-        header_add(&list, "webhook-id: %s", message->id) && header_add(&list, "webhook-timestamp: %lld", now);
-    if (good && webhook->key_length > 0)
-        good = sign_message(webhook->key, webhook->key_length, message->id, now, message->document, signature) &&
-               header_add(&list, "webhook-signature: %s", signature);
+    if (!header_add(list, "Content-Type: application/cloudevents%s+json; charset=utf-8", batch ? "-batch" : "") ||
+        !header_add(list, "webhook-id: %s", message->id) || !header_add(list, "webhook-timestamp: %lld", now))
+        return false;
+    if (webhook->key_length == 0) return true;
+    return sign_message(webhook->key, webhook->key_length, message->id, now, message->document, signature) &&
+           header_add(list, "webhook-signature: %s", signature);
+}
+
+static struct curl_slist *headers_form(const Webhook *webhook, const pw_message *message) {
+    struct curl_slist *list = NULL;
+    bool good = header_add(&list, "User-Agent: portwatch") && header_add(&list, "Expect:");
+    if (good && webhook->format == FORMAT_CLOUDEVENTS)
+        good = standard_add(webhook, message, &list);
+    else if (good)
+        good = header_add(&list, "Content-Type: application/json");
     for (const struct curl_slist *h = webhook->headers; good && h; h = h->next) good = header_add(&list, "%s", h->data);
     if (good) return list;
     curl_slist_free_all(list);
     return NULL;
+}
+
+/* Discord says how long to wait inside its answer, in seconds with a fraction; the header is rounded. */
+static int64_t wait_of(const Answer *answer) {
+    json_t *root = json_loads(answer->start, 0, NULL);
+    double seconds = json_number_value(json_object_get(root, "retry_after"));
+    json_decref(root);
+    return seconds > 0 && seconds < 1e9 ? (int64_t)(seconds * 1e6 + 0.5) : 0;
 }
 
 static void outcome_decide(CURL *curl, CURLcode code, const Answer *answer, const char *error, pw_result *result) {
@@ -193,10 +240,11 @@ static void outcome_decide(CURL *curl, CURLcode code, const Answer *answer, cons
     if (status < 400)
         result_set(result, PW_RETRY, (int)status, "HTTP %ld: redirects are not followed: set the final url", status);
     else
-        result_set(result, refused ? PW_REFUSED : PW_RETRY, (int)status, "HTTP %ld%s%s", status,
-            answer->length ? ": " : "", answer->start);
+        result_set(result, refused ? PW_REFUSED : PW_RETRY, (int)status, "HTTP %ld%s%.*s", status,
+            answer->length ? ": " : "", REASON_MAX, answer->start);
     if (!refused && curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
         result->retry_after_usec = wait < 1000000000 ? wait * 1000000 : INT64_C(1000000000000000);
+    if (status == 429 && wait_of(answer) > result->retry_after_usec) result->retry_after_usec = wait_of(answer);
 }
 
 static void webhook_deliver(void *instance, const pw_message *message, const char *recipient, pw_result *result) {
@@ -208,15 +256,16 @@ static void webhook_deliver(void *instance, const pw_message *message, const cha
         result_set(result, PW_REFUSED, 0, "the message's id is not fit for a header");
         return;
     }
+    char *body = format_body(webhook->format, message, webhook->topic);
     struct curl_slist *headers = headers_form(webhook, message);
     CURL *curl = transfer_new("http,https", webhook->url, webhook->ca, message->timeout_usec, error);
-    if (!headers || !curl) {
+    if (!body || !headers || !curl) {
         result_set(result, PW_RETRY, 0, "out of memory");
         goto finish;
     }
     CURLcode r = curl_easy_setopt(curl, CURLOPT_POST, 1L);
-    if (!r) r = curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(message->document));
-    if (!r) r = curl_easy_setopt(curl, CURLOPT_POSTFIELDS, message->document);
+    if (!r) r = curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+    if (!r) r = curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     if (!r) r = curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     if (!r) r = curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, answer_write);
     if (!r) r = curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
@@ -225,6 +274,7 @@ static void webhook_deliver(void *instance, const pw_message *message, const cha
 finish:
     curl_easy_cleanup(curl);
     curl_slist_free_all(headers);
+    free(body);
 }
 
 static const pw_plugin plugin = {

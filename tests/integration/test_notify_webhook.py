@@ -64,6 +64,27 @@ def test_retry_after(driver, http_server):
     assert driver.run("webhook", {"url": http_server.url}).only.retry_after == 0
 
 
+def test_discord_says_how_long_to_wait_inside_its_answer(driver, http_server):
+    limited = b'{"message": "You are being rate limited.", "retry_after": 64.57, "global": false}'
+    http_server.respond = (429, {"Content-Type": "application/json", "Retry-After": "64"}, limited)
+    run = driver.run("webhook", {"url": http_server.url, "format": "discord"}, "--times", 2)
+    assert [(d.outcome, d.code, d.retry_after) for d in run.deliveries] == [("retry", 429, 64.57)] * 2
+    http_server.respond = (429, {}, b'{"retry_after": -1}')
+    assert driver.run("webhook", {"url": http_server.url, "format": "discord"}).only.retry_after == 0
+    assert len({r.body for r in http_server.requests}) == 1, "a retry has the same bytes"
+
+
+def test_ntfy_takes_json_at_its_root_with_the_urls_query(driver, http_server):
+    url = http_server.url.replace("/hook", "/my-topic?auth=QmVh")
+    settings = [("url", url), ("format", "ntfy"), ("header", "Authorization: Bearer tk_x")]
+    assert driver.run("webhook", settings, "--subject", "Ä\\r\\nX: y").only.outcome == "delivered"
+    [request] = http_server.requests
+    assert request.path == "/?auth=QmVh" and request.headers["authorization"] == "Bearer tk_x"
+    assert json.loads(request.body) == {"topic": "my-topic", "title": "Ä\\r\\nX: y", "message": "a text", "priority": 3,
+                                        "tags": ["information_source"]}
+    assert "webhook-id" not in request.headers
+
+
 def test_redirects_are_not_followed(driver, http_server):
     with HttpServer() as other:
         for status in (301, 302, 307, 308):
@@ -131,7 +152,14 @@ def test_a_large_document(driver, http_server, place):
     ({"url": "https://"}, "2: [notifier:drive] url: is not a URL like https://example.com/hook"),
     ({"url": "https://x/a b"}, "2: [notifier:drive] url: is not a URL like https://example.com/hook"),
     ({"secret": "abc"}, "3: [notifier:drive] secret: is not whsec_ and base64 of 24 to 64 bytes"),
-    ({"format": "slack"}, "3: [notifier:drive] format: is not cloudevents"),
+    ({"format": "teams"}, "3: [notifier:drive] format: is not cloudevents, slack, discord or ntfy"),
+    ({"format": "slack", "secret": "whsec_" + "A" * 32},
+     "4: [notifier:drive] secret: signs cloudevents; slack checks no signatures: leave it out"),
+    ({"format": "ntfy"}, None),
+    ({"format": "ntfy", "url": "https://ntfy.sh/"},
+     "2: [notifier:drive] url: is not an ntfy topic's URL like https://ntfy.example.com/TOPIC"),
+    ({"format": "ntfy", "url": "https://ntfy.sh/a/b"},
+     "2: [notifier:drive] url: is not an ntfy topic's URL like https://ntfy.example.com/TOPIC"),
     ({"header": "no colon"}, '3: [notifier:drive] header: is not like "Name: value"'),
     ({"header": "Empty:  "}, "3: [notifier:drive] header: has no value"),
     ({"header": "X: a\rBcc: b"}, "3: [notifier:drive] header: holds a control character"),
@@ -141,7 +169,7 @@ def test_a_large_document(driver, http_server, place):
 ])
 def test_configuration_faults(driver, change, fault):
     lines = driver.check("webhook", {"url": "https://example.com/hook", **change})
-    assert lines == ["driver.conf:" + fault]
+    assert lines == (["driver.conf:" + fault] if fault else [])
 
 
 def test_the_second_header_has_its_own_line(driver):
