@@ -41,6 +41,27 @@ static bool take_remind(const Context *context, const Key *key, void *base) {
     return take_duration(context, key, base);
 }
 
+/* "6 in 1h" */
+static bool take_flapping(const Context *context, const Key *key, void *base) {
+    Flapping flapping = {0}, *to = (Flapping *)((char *)base + key->offset);
+    const char *value = context->entry->value, *in = strstr(value, " in ");
+    if (strcmp(value, "off") == 0) {
+        *to = flapping;
+        return true;
+    }
+    char number[16];
+    if (!in || in - value >= (ptrdiff_t)sizeof number) {
+        context_error(context, "'%s' is neither 'off' nor a number and a time, as in '6 in 1h'", value);
+        return false;
+    }
+    snprintf(number, sizeof number, "%.*s", (int)(in - value), value);
+    if (!value_number(context, number, FLAPPING_RETURNS_MIN, FLAPPING_RETURNS_MAX, &flapping.returns) ||
+        !value_duration(context, in + strlen(" in "), key->min, key->max, &flapping.within))
+        return false;
+    *to = flapping;
+    return true;
+}
+
 /* The enums start at 0 and follow the order of their words. */
 static bool take_word(const Context *context, const Key *key, void *base) {
     int word;
@@ -174,6 +195,7 @@ static const Key portwatch_keys[] = {
     {"unlisted", take_word, GLOBAL(unlisted), .words = watches},
     {"unlisted_local", take_word, GLOBAL(unlisted_local), .words = watches},
     {"upgrades", take_word, GLOBAL(upgrades), .words = upgrades},
+    {"flapping", take_flapping, GLOBAL(flapping), .min = "1m", .max = "1d"},
     {"namespaces", take_word, GLOBAL(namespaces), .words = scopes},
     {"remind", take_remind, GLOBAL(remind), .min = "1m", .max = "7d"},
     {"retain", take_duration, GLOBAL(retain), .min = "1d", .max = "3650d"},
@@ -191,6 +213,7 @@ static const Key port_keys[] = {
     {"severity", take_severity, PORT(severity), .words = severities},
     {"baseline", take_word, PORT(mode), .words = modes},
     {"upgrades", take_word, PORT(upgrades), .words = upgrades},
+    {"flapping", take_flapping, PORT(flapping), .min = "1m", .max = "1d"},
     {"settle", take_duration, PORT(settle), .min = "0s", .max = "1h"},
     {"settle_closed", take_duration, PORT(settle_closed), .min = "0s", .max = "1d"},
     {"remind", take_remind, PORT(remind), .min = "1m", .max = "7d"},

@@ -71,6 +71,7 @@ static void build_port(Builder *builder, const Section *section) {
         .protocol = span.protocol,
         .mode = rules->mode,
         .upgrades = rules->upgrades,
+        .flapping = rules->flapping,
         .settle = rules->settle,
         .settle_closed = rules->settle_closed,
         .remind = rules->remind,

@@ -27,6 +27,7 @@ void state_done(State *state) {
     free(state->settling);
     for (size_t i = 0; i < state->n_causes; i++) cause_done(&state->causes[i]);
     free(state->causes);
+    free(state->flaps);
     memset(state, 0, sizeof *state);
 }
 
@@ -136,6 +137,11 @@ static int apply_committed(State *state, Decision *decision) {
     if (!decision->steps) forget_settling(state, decision);
     int r = apply_baseline(&state->baseline, decision);
     if (r >= 0) r = apply_incidents(state, decision);
+    if (decision->flaps_changed) {
+        free(state->flaps);
+        state->flaps = TAKE_PTR(decision->flaps);
+        state->n_flaps = decision->n_flaps;
+    }
     if (decision->pauses_changed) {
         free(state->pauses);
         state->pauses = TAKE_PTR(decision->pauses);

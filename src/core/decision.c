@@ -203,5 +203,6 @@ void decision_done(Decision *decision) {
     free(decision->transitions);
     free(decision->pauses);
     free(decision->settling);
+    free(decision->flaps);
     memset(decision, 0, sizeof *decision);
 }

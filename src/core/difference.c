@@ -84,6 +84,7 @@ static const char *const change_names[CHANGE_MAX] = {
     [CHANGE_ADDRESS] = "address",
     [CHANGE_OWNER] = "owner",
     [CHANGE_PROGRAM] = "program",
+    [CHANGE_FLAPPING] = "flapping",
     [CHANGE_BLIND] = "blind",
 };
 

@@ -37,8 +37,9 @@ typedef enum Change {
     CHANGE_OPENED, /* nothing was expected */
     CHANGE_ADDRESS,
     CHANGE_OWNER,
-    CHANGE_PROGRAM, /* the same owner, but its executable's file is gone or another: told once */
-    CHANGE_BLIND,   /* of a self incident: tables cannot be read */
+    CHANGE_PROGRAM,  /* the same owner, but its executable's file is gone or another: told once */
+    CHANGE_FLAPPING, /* it comes and goes: told once, and again when it is steady */
+    CHANGE_BLIND,    /* of a self incident: tables cannot be read */
     CHANGE_MAX,
 } Change;
 

@@ -5,6 +5,7 @@
 
 #include "core/answers.h"
 #include "core/exposure.h"
+#include "core/flap.h"
 #include "core/step.h"
 
 /* Where nothing but the second snapshot is missing. */
@@ -88,6 +89,14 @@ static int note_bounce(Step *step, const View *view, const Settling *settling) {
         step->out, TRANSITION_BOUNCED, step->now, &view->surface, CHANGE_NONE, NULL, &view->seen, NULL, text);
 }
 
+/* It is as it was before a difference that nobody was told of. That is counted where something is expected. */
+static int bounce(Step *step, const View *view, const Incident *incident, const Settling *settling) {
+    bool told, counts = incident || (view->watch == WATCH_ALERT && (view->rule || view->baseline.n > 0));
+    int r = note_bounce(step, view, settling);
+    if (r < 0 || !counts || settling->program) return r;
+    return flap_return(step, view, incident, settling, settling->start_realtime, &told);
+}
+
 static bool endpoints_local(const Endpoints *list) {
     for (size_t i = 0; i < list->n; i++)
         if (!exposure_is_local(&list->items[i])) return false;
@@ -153,13 +162,15 @@ static int64_t deadline(const Step *step, const View *view, const Settling *s, b
     return s->asks && cause && !cause->answered ? at + ENGINE_CAUSE_WAIT : at;
 }
 
-/* `change`: from what was told to what is seen. */
-static Settling settling_next(const Step *step, const View *view, const Settling *old, Change change, bool returning) {
+/* `change`: from what was told to what is seen. `flaps`: of a flapping port each turn is waited for by itself. */
+static Settling settling_next(
+    const Step *step, const View *view, const Settling *old, Change change, bool returning, bool flaps) {
     const Now *now = step->now;
     Settling s = old ? *old : (Settling){0};
     bool quiet = change == CHANGE_NONE, closed = change == CHANGE_CLOSED && !returning;
     /* What joins without a word is no head start for what is told, nor is an upgrade for the restart after it. */
     bool anew = old && (old->quiet != quiet || (old->program && change != CHANGE_PROGRAM));
+    if (flaps && old && (old->back != returning || old->closed != closed)) anew = true;
     if (!old || step->gap || anew) {
         s = (Settling){.surface = view->surface, .ignored = view->ignore != NULL};
         s.start = s.present = now->boottime;
@@ -167,6 +178,7 @@ static Settling settling_next(const Step *step, const View *view, const Settling
     } else if (s.closed && !closed)
         s.present = now->boottime;
     s.quiet = quiet;
+    s.back = returning;
     s.closed = closed;
     s.was_closed = s.was_closed || closed;
     s.owner = change == CHANGE_OWNER;
@@ -181,6 +193,14 @@ static int end_unwatched(Step *step, const View *view, const Incident *incident,
     return r < 0 ? r : decision_move_baseline(step->out, view, step->now, false);
 }
 
+/* Is this how the port was before something that was told: as expected, or there again? */
+static bool returns(const Step *step, const View *view, const Incident *incident) {
+    if (incident_flaps(incident)) return false;
+    if (incident && view->difference.change == CHANGE_NONE) return true;
+    if (view->seen.n == 0) return false;
+    return incident ? incident->told.n == 0 : view->baseline.n == 0 && step_rolls(step, view->rule);
+}
+
 static int act_on_incident(Step *step, const View *view, const Incident *incident, const Settling *s) {
     if (view->difference.change == CHANGE_NONE)
         return step_tell_resolved(step, view, incident, ENDING_RETURNED, s->start_realtime, NULL, NULL);
@@ -192,6 +212,11 @@ static int act_on_incident(Step *step, const View *view, const Incident *inciden
 }
 
 static int act(Step *step, const View *view, const Incident *incident, const Settling *s) {
+    if ((incident || view->watch == WATCH_ALERT) && returns(step, view, incident)) {
+        bool told;
+        int r = flap_return(step, view, incident, s, incident ? incident->opened : s->start_realtime, &told);
+        if (r < 0 || told) return r;
+    }
     if (incident) return act_on_incident(step, view, incident, s);
     if (view->difference.change != CHANGE_NONE && view->watch == WATCH_ALERT)
         return step_tell_difference(step, view, NULL, s);
@@ -208,15 +233,16 @@ static int act(Step *step, const View *view, const Incident *incident, const Set
 
 static int settle(Step *step, const View *view, const Incident *incident, const Settling *old, Change change) {
     bool returning = incident && view->difference.change == CHANGE_NONE;
-    Settling s = settling_next(step, view, old, change, returning);
+    Settling s = settling_next(step, view, old, change, returning, incident_flaps(incident));
     if (old && !old->quiet && s.quiet) {
-        int r = note_bounce(step, view, old);
+        int r = bounce(step, view, incident, old);
         if (r < 0) return r;
         s.noted = view->difference.upgraded;
     }
     bool tells = incident || (!s.quiet && view->watch == WATCH_ALERT);
     s.asks = tells && !returning && !view->surface.whole && (s.closed || s.owner);
     int64_t at = deadline(step, view, &s, returning);
+    at = later_of(at, flap_steady(step, view, incident, &s));
     if (tells) at = later_of(at, step_paused_until(step, &view->surface));
     if (s.snapshots >= 2 && step->now->boottime >= at) {
         int r = act(step, view, incident, &s);
@@ -228,12 +254,20 @@ static int settle(Step *step, const View *view, const Incident *incident, const 
 }
 
 /* Nothing differs from what was told, as far as can be seen. */
-static int rest(Step *step, const View *view, const Settling *old) {
+static int rest(Step *step, const View *view, const Incident *incident, const Settling *old) {
     if (!old || old->quiet) return 0;
     /* Owners that cannot be seen for a moment have not returned. */
     if (old->owner && view->seen.n > 0 && !rows_known(&view->seen) && step->now->boottime - old->last <= step->patience)
         return decision_add_settling(step->out, old);
-    return note_bounce(step, view, old);
+    return bounce(step, view, incident, old);
+}
+
+/* It comes and goes: nothing is told until it is steady, or something is there that was not before. */
+static int step_flapping(Step *step, const View *view, const Incident *incident, const Settling *old) {
+    bool back = view->difference.change == CHANGE_NONE;
+    bool again = old && !old->back && (back || (old->closed && view->seen.n > 0));
+    int r = again ? flap_again(step, incident) : step_remind(step, view, incident);
+    return r < 0 ? r : settle(step, view, incident, old, back ? CHANGE_ADDRESS : view->difference.change);
 }
 
 static int step_incident_view(Step *step, const View *of, const Incident *incident, const Settling *old) {
@@ -242,6 +276,7 @@ static int step_incident_view(Step *step, const View *of, const Incident *incide
     const View *view = &own;
     if (own.difference.change == CHANGE_PROGRAM) own.difference.change = CHANGE_NONE;
     if (!still_watched(step, view, incident)) return end_unwatched(step, view, incident, step->now->realtime);
+    if (incident_flaps(incident)) return step_flapping(step, view, incident, old);
     Difference told, restated;
     int r = compare_told(view, incident, &told);
     if (r < 0) return r;
@@ -255,7 +290,7 @@ static int step_incident_view(Step *step, const View *of, const Incident *incide
     if (r < 0) return r;
     if (returned) return settle(step, view, incident, old, CHANGE_OWNER);
     r = step_remind(step, view, incident);
-    return r < 0 ? r : rest(step, view, old);
+    return r < 0 ? r : rest(step, view, incident, old);
 }
 
 /* Other namespaces are not watched any more: what was learned of them is no baseline for the day they are again. */
@@ -273,7 +308,7 @@ static int step_view(Step *step, const View *view) {
     if (incident) return step_incident_view(step, view, incident, old);
     if (view->difference.change != CHANGE_NONE || view->difference.quiet)
         return settle(step, view, NULL, old, view->difference.change);
-    return rest(step, view, old);
+    return rest(step, view, NULL, old);
 }
 
 /* What the baseline has of another namespace is looked at without being asked for; and where nothing is left there,

@@ -15,6 +15,16 @@ typedef struct Now {
     int64_t boot_age; /* microseconds since PID 1 started */
 } Now;
 
+/* How often a port has been as it was before again, of late. Kept in memory only. */
+typedef struct Flap {
+    Surface surface;
+    unsigned n;
+    struct {
+        int64_t at;                  /* boottime of the return */
+        int64_t left;                /* realtime at which it had ceased to be so */
+    } returns[FLAPPING_RETURNS_MAX]; /* oldest first */
+} Flap;
+
 /* A difference on its way to being told. Kept in memory only. */
 typedef struct Settling {
     Surface surface;
@@ -30,6 +40,7 @@ typedef struct Settling {
     bool asks;          /* it closed or changed hands and will be told: why is worth asking */
     bool owner;         /* nothing but owners differs: a look that does not see them says nothing */
     bool program;       /* nothing but a program's file differs */
+    bool back;          /* of an open incident: it is as expected again */
     bool noted;         /* history has said already what joins */
     int64_t last;       /* boottime: last snapshot that differed */
 } Settling;
@@ -55,6 +66,8 @@ typedef struct State {
     size_t n_settling;
     Cause *causes; /* of what is settling, as far as somebody was asked */
     size_t n_causes;
+    Flap *flaps;
+    size_t n_flaps;
     int64_t last_step;        /* boottime; 0: none yet */
     unsigned incomplete_runs; /* snapshots in a row in which some table was incomplete; while blind, how many complete
                                  ones it takes to see again */
@@ -90,6 +103,9 @@ typedef struct Decision {
     bool steps;                   /* made by engine_step: the timers below replace the state's */
     Settling *settling;
     size_t n_settling;
+    Flap *flaps; /* the whole new list, if flaps_changed */
+    size_t n_flaps;
+    bool flaps_changed;
     int64_t now_boottime;
     unsigned incomplete_runs;
     int64_t next_look; /* boottime of the next deadline, INT64_MAX: none */
@@ -104,7 +120,7 @@ typedef struct Decision {
 #define ENGINE_CAUSE_WAIT (2 * USEC_PER_SEC)
 /* For so long it waits where the look-up of an owner is still under way. */
 #define ENGINE_OWNER_WAIT (10 * USEC_PER_SEC)
-/* For so long a closed port may be away while its unit is on the way back. */
+/* For so long a closed port may be away while its unit is on the way back, or while it comes and goes. */
 #define ENGINE_RETURN_WAIT (600 * USEC_PER_SEC)
 
 /* True if there is something to commit. */
@@ -117,12 +133,13 @@ int engine_step(const Rules *rules, const State *state, const Snapshot *snapshot
 /* The answers of people's requests. */
 typedef enum RequestResult {
     REQUEST_DONE,
-    REQUEST_NOTHING, /* no difference to accept, nothing to resume */
-    REQUEST_UNKNOWN, /* no open incident has this token */
-    REQUEST_MOVED,   /* the port differs now from what was told */
-    REQUEST_STATED,  /* the configuration states what must be there */
-    REQUEST_UNSEEN,  /* the port's tables could not be read completely */
-    REQUEST_SELF,    /* the incident is portwatch's own: there is nothing to accept */
+    REQUEST_NOTHING,  /* no difference to accept, nothing to resume */
+    REQUEST_UNKNOWN,  /* no open incident has this token */
+    REQUEST_MOVED,    /* the port differs now from what was told */
+    REQUEST_STATED,   /* the configuration states what must be there */
+    REQUEST_UNSEEN,   /* the port's tables could not be read completely */
+    REQUEST_FLAPPING, /* it comes and goes, and is as expected now */
+    REQUEST_SELF,     /* the incident is portwatch's own: there is nothing to accept */
 } RequestResult;
 
 /* What to accept and in whose name. */

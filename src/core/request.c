@@ -68,6 +68,14 @@ static int accept_view(Step *step, const View *view, const Incident *incident, c
     return r;
 }
 
+static int accept_surface(Step *step, const View *view, const Acceptance *a, Surface *ret_at) {
+    const Incident *incident = step_incident(step, &view->surface);
+    if (!view->decided && view->difference.change != CHANGE_NONE) return REQUEST_UNSEEN;
+    if (view->difference.change == CHANGE_NONE && !incident) return REQUEST_NOTHING;
+    if (view->difference.change == CHANGE_NONE && incident->change == CHANGE_FLAPPING) return REQUEST_FLAPPING;
+    return accept_view(step, view, incident, a, ret_at);
+}
+
 static int accept_token(Step *step, const Views *views, const Acceptance *a, Surface *ret_at) {
     const Incident *incident = state_incident(step->state, a->token);
     if (!incident) return REQUEST_UNKNOWN;
@@ -76,17 +84,11 @@ static int accept_token(Step *step, const Views *views, const Acceptance *a, Sur
     if (!view) return REQUEST_UNSEEN;
     if (ret_at) *ret_at = view->surface;
     if (!view->decided) return REQUEST_UNSEEN;
+    if (incident->change == CHANGE_FLAPPING) return accept_surface(step, view, a, ret_at);
     bool moved;
     int r = compare_told(view, incident, &moved);
     if (r < 0) return r;
     return moved ? REQUEST_MOVED : accept_view(step, view, incident, a, ret_at);
-}
-
-static int accept_surface(Step *step, const View *view, const Acceptance *a, Surface *ret_at) {
-    const Incident *incident = step_incident(step, &view->surface);
-    if (!view->decided && view->difference.change != CHANGE_NONE) return REQUEST_UNSEEN;
-    if (view->difference.change == CHANGE_NONE && !incident) return REQUEST_NOTHING;
-    return accept_view(step, view, incident, a, ret_at);
 }
 
 static int accept_all(Step *step, const Views *views, const Acceptance *a, Surface *ret_at) {

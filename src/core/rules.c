@@ -35,6 +35,7 @@ Rules *rules_new(void) {
     rules->mode = MODE_PINNED;
     rules->unlisted = WATCH_ALERT;
     rules->unlisted_local = WATCH_LOG;
+    rules->flapping = (Flapping){6, 60 * MINUTE};
     rules->remind = DAY;
     rules->retain = 90 * DAY;
     return rules;

@@ -12,6 +12,15 @@ typedef enum Severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_CRITICAL } Sev
 typedef enum Mode { MODE_PINNED, MODE_ROLLING } Mode;
 typedef enum Watch { WATCH_ALERT, WATCH_LOG, WATCH_IGNORE } Watch;
 typedef enum Upgrades { UPGRADES_LOG, UPGRADES_ALERT } Upgrades;
+/* So many returns within so long are flapping. */
+typedef struct Flapping {
+    unsigned returns; /* 0: off; else FLAPPING_RETURNS_MIN to FLAPPING_RETURNS_MAX */
+    int64_t within;
+} Flapping;
+
+#define FLAPPING_RETURNS_MIN 3
+#define FLAPPING_RETURNS_MAX 20
+
 typedef enum Scope { SCOPE_HOST, SCOPE_ALL } Scope;
 
 /* Bits for a notifier's `events`. */
@@ -51,6 +60,7 @@ typedef struct PortRule {
     Severity severity;
     Mode mode;
     Upgrades upgrades;
+    Flapping flapping;
     int64_t settle, settle_closed;
     int64_t remind; /* 0: off */
     char **notify;  /* names; NULL: the global list */
@@ -96,6 +106,7 @@ typedef struct Rules {
     Mode mode;
     Watch unlisted, unlisted_local;
     Upgrades upgrades; /* is a program at the same path that is another file worth a message? */
+    Flapping flapping; /* when a port that comes and goes is told once, and then not until it is steady */
     Scope namespaces;  /* which network namespaces are watched */
     int64_t remind;    /* 0: off */
     int64_t retain;

@@ -52,11 +52,17 @@ int64_t pause_left(const Pause *pause, const Now *now);
 /* Boottime end of the pause that covers this surface, 0: none. */
 int64_t step_paused_until(const Step *step, const Surface *surface);
 
+/* Does the baseline roll here? Where nothing but the baseline is expected: what is stated cannot roll. */
+bool step_rolls(const Step *step, const PortRule *rule);
+
 /* The event, its line of history and the incident as it stands after it, for the view's difference: opened, or with
  * `old` changed. `settling` says since when, and whether its cause was asked for. With baseline = rolling the baseline
  * moves.
  */
 int step_tell_difference(Step *step, const View *view, const Incident *old, const Settling *settling);
+/* The port comes and goes: it has come back so often since `since` (realtime). Opened, or with `old` changed. */
+int step_tell_flapping(
+    Step *step, const View *view, const Incident *old, const Settling *settling, unsigned returns, int64_t since);
 /* `by` and `reason` (NULL: nobody's) with ENDING_ACCEPTED. */
 int step_tell_resolved(
     Step *step, const View *view, const Incident *old, Ending ending, int64_t seen, const char *by, const char *reason);

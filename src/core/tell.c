@@ -47,16 +47,16 @@ static void set_reminder(const Step *step, const View *view, Incident *incident)
     incident->remind_step = earlier_of(remind * 2, REMIND_STEP_MAX);
 }
 
-/* Rolling works where nothing but the baseline is expected: what is stated cannot roll. */
-static bool rolls(const Step *step, const PortRule *rule) {
+bool step_rolls(const Step *step, const PortRule *rule) {
     if ((rule ? rule->mode : step->rules->mode) != MODE_ROLLING) return false;
     return !rule || (rule->expect == EXPECT_BASELINE && !rule->n_addresses && !rule->unit && !rule->exe && !rule->user);
 }
 
-int step_tell_difference(Step *step, const View *view, const Incident *old, const Settling *settling) {
+/* The event of a difference that was seen at `seen`: a new incident, or with `old` another turn of that one. */
+static int event_begin(const Step *step, const View *view, const Incident *old, const Settling *settling,
+    const Difference *difference, int64_t seen, Event *ret) {
     Event e = {0};
-    int64_t seen = settling->start_realtime;
-    int r = event_fill(step, view, &view->difference, seen, &e);
+    int r = event_fill(step, view, difference, seen, &e);
     if (r < 0) return r;
     e.type = old ? EVENT_CHANGED : EVENT_OPENED;
     if (old)
@@ -65,16 +65,28 @@ int step_tell_difference(Step *step, const View *view, const Incident *old, cons
         e.incident = (Incident){.aspect = ASPECT_SURFACE, .surface = view->surface, .opened = seen};
         r = endpoints_copy(&e.before, &e.incident.before);
     }
-    Incident *incident = &e.incident;
     const Cause *cause = settling->asks ? state_cause(step->state, &settling->surface, settling->start) : NULL;
     if (r >= 0 && cause && cause->document && !(e.cause = strdup(cause->document))) r = -ENOMEM;
+    if (r < 0) {
+        event_done(&e);
+        return r;
+    }
+    e.incident.change = e.change;
+    e.incident.reach = e.reach;
+    e.incident.severity = e.severity;
+    e.incident.last_event = e.time;
+    *ret = e;
+    return 0;
+}
+
+int step_tell_difference(Step *step, const View *view, const Incident *old, const Settling *settling) {
+    Event e = {0};
+    int r = event_begin(step, view, old, settling, &view->difference, settling->start_realtime, &e);
+    if (r < 0) return r;
+    Incident *incident = &e.incident;
     endpoints_done(&incident->told);
-    if (r >= 0) r = endpoints_copy(&e.after, &incident->told);
-    incident->change = e.change;
-    incident->reach = e.reach;
-    incident->severity = e.severity;
-    incident->last_event = e.time;
-    bool rolling = e.change == CHANGE_PROGRAM || rolls(step, view->rule);
+    r = endpoints_copy(&e.after, &incident->told);
+    bool rolling = e.change == CHANGE_PROGRAM || step_rolls(step, view->rule);
     incident->state = rolling ? INCIDENT_ROLLED : INCIDENT_OPEN;
     if (rolling)
         incident->next_reminder = 0;
@@ -82,6 +94,42 @@ int step_tell_difference(Step *step, const View *view, const Incident *old, cons
         set_reminder(step, view, incident);
     if (r >= 0) r = add_event_transition(step, old ? TRANSITION_CHANGED : TRANSITION_OPENED, &e, NULL);
     if (r >= 0 && rolling) r = decision_move_baseline(step->out, view, step->now, false);
+    if (r >= 0) r = decision_add_event(step->out, &e);
+    event_done(&e);
+    return r;
+}
+
+/* What was told of a flapping port is everything that has stood there meanwhile. */
+static int add_told(Endpoints *told, const Endpoints *more) {
+    for (size_t i = 0; i < more->n; i++) {
+        const Endpoint *e = &more->items[i];
+        Endpoint *known = NULL;
+        for (size_t k = 0; k < told->n && !known; k++)
+            if (endpoint_compare(&told->items[k], e) == 0) known = &told->items[k];
+        if (!known) {
+            int r = endpoints_add(told, e);
+            if (r < 0) return r;
+            continue;
+        }
+        for (size_t o = 0; o < e->n_owners; o++) {
+            bool same = false;
+            for (size_t k = 0; k < known->n_owners && !same; k++) same = owner_same(known->owners[k], e->owners[o]);
+            if (!same && endpoint_add_owner(known, e->owners[o]) < 0) return -ENOMEM;
+        }
+    }
+    return endpoints_sort(told);
+}
+
+int step_tell_flapping(
+    Step *step, const View *view, const Incident *old, const Settling *settling, unsigned returns, int64_t since) {
+    Event e = {0};
+    int r = event_begin(step, view, old, settling, &(Difference){.change = CHANGE_FLAPPING}, since, &e);
+    if (r < 0) return r;
+    e.incident.returns = returns;
+    set_reminder(step, view, &e.incident);
+    r = add_told(&e.incident.told, &e.before);
+    if (r >= 0) r = add_told(&e.incident.told, &e.after);
+    if (r >= 0) r = add_event_transition(step, old ? TRANSITION_CHANGED : TRANSITION_OPENED, &e, NULL);
     if (r >= 0) r = decision_add_event(step->out, &e);
     event_done(&e);
     return r;

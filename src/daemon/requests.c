@@ -57,6 +57,11 @@ static int answer_refusal(Daemon *d, RequestResult result, const Surface *at, co
         _cleanup_free_ char *escaped = text_escape(token, strlen(token));
         return answer_text(answer, 2, "no open incident has the token %s", escaped ? escaped : "");
     }
+    case REQUEST_FLAPPING:
+        return answer_text(answer, 2,
+            "%s comes and goes, and is as expected now: there is nothing to accept. `portwatch ack` ends its reminders;"
+            " `flapping = off` in a section of its own makes it a port like others",
+            surface);
     case REQUEST_SELF:
         return answer_text(answer, 2, "that is portwatch's own trouble: it ends when the cause is gone");
     case REQUEST_UNSEEN:

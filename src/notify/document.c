@@ -176,6 +176,7 @@ static json_t *document_data(
     document_put(&data, "expect", surface ? json_string(expect_name(rules, &event->surface)) : json_null());
     document_put(&data, "opened", incident ? document_moment(event->incident.opened) : json_null());
     document_put(&data, "seen", document_moment(event->seen));
+    if (incident && event->incident.returns > 0) document_put(&data, "returns", json_integer(event->incident.returns));
     put_rows(&data, event);
     if (event->type == EVENT_RESOLVED) {
         document_put(&data, "expected", document_first(&event->incident.before, EXTENT_ROWS_MAX));

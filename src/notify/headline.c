@@ -100,7 +100,11 @@ static void put_ended(FILE *out, const json_t *data, const Sides *sides) {
             put_owners(out, ": ", sides->before, PHRASE_NAME);
             return;
         }
-        if (is(data, "change", "closed")) {
+        if (is(data, "change", "flapping")) {
+            fputs(" steady again", out);
+            put_stood(out, data);
+            if (json_array_size(now) == 0) fputs(", closed", out);
+        } else if (is(data, "change", "closed")) {
             fputs(" open again", out);
             put_stood(out, data);
         } else {
@@ -144,8 +148,20 @@ static void put_owner_change(FILE *out, bool still, const Sides *sides) {
     if (phrase_has_owner(sides->before)) put_owners(out, ", was ", sides->before, detail);
 }
 
-static void put_change(FILE *out, const json_t *data, const char *type, const Sides *sides) {
-    bool still = strcmp(type, "reminder") == 0;
+/* It comes and goes: how often, and within what time. */
+static void put_flapping(FILE *out, const json_t *document, bool still, const Sides *sides) {
+    const json_t *data = phrase_data(document);
+    int64_t since = phrase_time(data, still ? "opened" : "seen"), time = phrase_time(document, "time");
+    char duration[DURATION_TEXT_MAX];
+    fprintf(out, " %sflapping, back %lld times", still ? "still " : "",
+        (long long)json_integer_value(json_object_get(data, "returns")));
+    if (since > 0 && time > since) fprintf(out, " in %s", duration_format(time - since, duration));
+    put_owners(out, ": ", json_array_size(sides->after) > 0 ? sides->after : sides->before, PHRASE_NAME);
+}
+
+static void put_change(FILE *out, const json_t *document, const Sides *sides) {
+    const json_t *data = phrase_data(document);
+    bool still = strcmp(phrase_type(document), "reminder") == 0;
     if (is(data, "change", "closed")) {
         if (json_array_size(sides->before) == 0 || phrase_is_stated(sides->before)) {
             /* It may never have been open. */
@@ -160,6 +176,8 @@ static void put_change(FILE *out, const json_t *data, const char *type, const Si
         fputs(still ? " still open" : " opened", out);
         put_where(out, " on ", sides->after, "");
         put_owners(out, ": ", sides->after, PHRASE_NAME);
+    } else if (is(data, "change", "flapping")) {
+        put_flapping(out, document, still, sides);
     } else if (is(data, "change", "program")) {
         fputs(still ? " still" : "", out);
         fputs(phrase_is_outdated(sides->after) ? " held by a program whose file is gone or another by now"
@@ -233,7 +251,7 @@ char *phrase_summary(const json_t *document) {
         if (strcmp(phrase_type(document), "resolved") == 0)
             put_ended(out, data, &sides);
         else
-            put_change(out, data, phrase_type(document), &sides);
+            put_change(out, document, &sides);
     } else if (out)
         put_portwatch(out, document, data);
     rows_diff_done(&sides.diff);

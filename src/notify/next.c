@@ -88,9 +88,10 @@ json_t *document_next(const Event *event, const Rules *rules) {
         good = good && add_start(array, event);
         const Place *place = stated_place(event, rules);
         bool open = event->has_incident && event->incident.state == INCIDENT_OPEN && token_plain(event->incident.token);
-        if (open && !place)
+        bool flaps = event->change == CHANGE_FLAPPING; /* there is no state to keep */
+        if (open && !place && !flaps)
             good = good && next_add(array, "keep", "sudo portwatch accept %s --reason \"...\"", event->incident.token);
-        else if (open && path_plain(place->file))
+        else if (open && place && path_plain(place->file))
             good = good && next_add(array, "keep", "sudoedit %s   # line %u states it", place->file, place->line);
         if (open && !event->incident.acknowledged)
             good = good && next_add(array, "later", "sudo portwatch ack %s", event->incident.token);

@@ -117,8 +117,45 @@ static void put_port(const Teller *t) {
     phrase_port(t->out, t->document);
 }
 
+static long long returns(const Teller *t) {
+    return (long long)json_integer_value(json_object_get(t->data, "returns"));
+}
+
+static void tell_flapping(const Teller *t) {
+    char clock[MOMENT_TEXT_MAX];
+    put_port(t);
+    fprintf(t->out, " was gone or different, and then as before again, %lld times", returns(t));
+    if (t->seen) fprintf(t->out, " since %s", moment_clock(t->seen, t->now, clock));
+    fputs(".\n", t->out);
+    if (json_array_size(t->after) > 0) {
+        fputs("Now ", t->out);
+        put_listens(t, t->after, "");
+        fputs(".\n", t->out);
+    } else
+        fprintf(t->out, "Now nobody %s there.\n", t->does);
+    fputs("The next message comes when it is steady, or when something else is there than was before.\n", t->out);
+}
+
+static void tell_steady(const Teller *t) {
+    char clock[MOMENT_TEXT_MAX];
+    put_since(t);
+    put_port(t);
+    fputs(" has been as expected, and steady", t->out);
+    if (json_array_size(t->after) > 0) {
+        fputs(": ", t->out);
+        put_listens(t, t->after, "");
+        fputs(".\n", t->out);
+    } else
+        fprintf(t->out, ": nobody %s there.\n", t->does);
+    fprintf(t->out, "It had come and gone %lld times", returns(t));
+    if (t->opened) fprintf(t->out, " since %s", moment_clock(t->opened, t->now, clock));
+    fputs(".\n", t->out);
+}
+
 static void tell_returned(const Teller *t) {
-    if (is(t->data, "change", "opened")) {
+    if (is(t->data, "change", "flapping"))
+        tell_steady(t);
+    else if (is(t->data, "change", "opened")) {
         /* The owner is in the heading; the sentence must hold for the ephemeral ports together too. */
         put_since(t);
         put_port(t);
@@ -192,6 +229,10 @@ static void tell_stands(const Teller *t) {
         tell_program(t);
         return;
     }
+    if (is(t->data, "change", "flapping")) {
+        tell_flapping(t);
+        return;
+    }
     put_since(t);
     if (json_array_size(t->after) == 0) {
         fprintf(t->out, "nobody %s on ", t->does);
@@ -201,7 +242,9 @@ static void tell_stands(const Teller *t) {
     fputs(".\n", t->out);
     put_before(t);
     put_wider(t);
-    if (strcmp(phrase_type(t->document), "changed") == 0 && t->opened && t->opened < t->seen) {
+    if (returns(t) > 0)
+        fprintf(t->out, "Before that it had come and gone %lld times.\n", returns(t));
+    else if (strcmp(phrase_type(t->document), "changed") == 0 && t->opened && t->opened < t->seen) {
         char clock[MOMENT_TEXT_MAX];
         fprintf(t->out, "This port has differed from what was expected since %s; now it differs in another way.\n",
             moment_clock(t->opened, t->now, clock));

@@ -108,6 +108,32 @@ def test_a_database_that_stops_for_a_package_upgrade_is_one_line_of_history(watc
     assert "its program runs from another file at the same path" in running.history()
 
 
+def test_a_port_that_comes_and_goes_is_told_once_and_when_it_is_steady(watch, listeners, mail, hook):
+    web = listeners.start("tcp@0.0.0.0@80", name="nginx")
+    running = watch(config_text({"settle": "300ms", "settle_closed": "30s", "boot_grace": "0s"},
+                                "[port:80/tcp]\nflapping = 3 in 1m\n\n" + notifiers(mail, hook)))
+    learned_everywhere(mail, hook)
+    for turn in range(5):
+        listeners.stop(web)
+        running.look_at(listeners)
+        web = listeners.start("tcp@0.0.0.0@80", name="nginx")
+        running.look_at(listeners)
+    wait_until(lambda: len(mail.raw_mails()) == 2 and len(hook.requests) == 2, 15)
+    event = posted_events(hook)[-1]
+    assert (event["type"], event["data"]["change"]) == ("portwatch.incident.opened", "flapping")
+    assert event["data"]["returns"] == 3
+    told = strict_mails(mail)[-1]
+    assert "80/tcp flapping, back 3 times in " in told["Subject"]
+    token = event["data"]["incident"]
+    refused = running.cli("accept", token)
+    assert refused.returncode == 2 and "comes and goes" in refused.stderr
+    wait_until(lambda: len(mail.raw_mails()) == 3 and len(hook.requests) == 3, 60)  # half of the minute without a turn
+    event = posted_events(hook)[-1]
+    assert (event["type"], event["data"]["change"]) == ("portwatch.incident.resolved", "flapping")
+    assert event["data"]["returns"] == 5
+    assert "80/tcp steady again" in strict_mails(mail)[-1]["Subject"]
+
+
 def test_longer_than_settle_closed_is_told(watch, listeners, mail, hook):
     """The other side of the silence above."""
     database = listeners.start("tcp@0.0.0.0@5432", name="postgres")

@@ -38,6 +38,8 @@ static void test_global(void **state) {
     assert_int_equal(rules->unlisted, WATCH_LOG);
     assert_int_equal(rules->unlisted_local, WATCH_IGNORE);
     assert_int_equal(rules->upgrades, UPGRADES_ALERT);
+    assert_int_equal(rules->flapping.returns, 5);
+    assert_int_equal(rules->flapping.within, 1800 * USEC_PER_SEC);
     assert_int_equal(rules->namespaces, SCOPE_ALL);
     assert_int_equal(rules->remind, 0);
     assert_int_equal(rules->retain, SECONDS(7 * 86400));
@@ -54,10 +56,10 @@ static void test_port(void **state) {
     const PortRule *web = rules_find(rules, PROTOCOL_TCP, 443);
     assert_non_null(web);
     assert_string_equal(web->header, "port:443/tcp");
-    assert_int_equal(web->place.line, 16);
+    assert_int_equal(web->place.line, 17);
     assert_string_equal(web->name, "public \"web\" # one");
     assert_int_equal(web->expect, EXPECT_OPEN);
-    assert_int_equal(web->expect_place.line, 18);
+    assert_int_equal(web->expect_place.line, 19);
     assert_int_equal(web->n_addresses, 3);
     char text[INET6_ADDRSTRLEN];
     assert_string_equal(address_format(&web->addresses[2], text), "2001:db8::1");
@@ -65,13 +67,14 @@ static void test_port(void **state) {
     assert_string_equal(web->exe, "/usr/sbin/nginx");
     assert_string_equal(web->user, "www-data");
     assert_string_equal(web->stated_place.file, "full.conf");
-    assert_int_equal(web->stated_place.line, 19);
+    assert_int_equal(web->stated_place.line, 20);
     assert_true(web->has_severity);
     assert_int_equal(web->severity, SEVERITY_CRITICAL);
     assert_int_equal(web->mode, MODE_PINNED);
     assert_int_equal(web->settle, SECONDS(1));
     assert_int_equal(web->settle_closed, SECONDS(2));
     assert_int_equal(web->upgrades, UPGRADES_LOG);
+    assert_int_equal(web->flapping.returns, 0);
     assert_int_equal(web->remind, SECONDS(7 * 86400));
     assert_string_equal(web->notify[0], "chat");
     assert_null(web->notify[1]);
@@ -88,6 +91,7 @@ static void test_port(void **state) {
     assert_int_equal(range->settle, 0);
     assert_int_equal(range->settle_closed, SECONDS(5400));
     assert_int_equal(range->upgrades, UPGRADES_ALERT);
+    assert_int_equal(range->flapping.returns, 5);
     assert_int_equal(range->remind, 0);
     assert_null(range->notify);
     assert_null(range->name);
@@ -143,20 +147,20 @@ static void test_notifier(void **state) {
     assert_int_equal(ops->events, EVENT_MASK_OPENED | EVENT_MASK_NOTICE);
     assert_false(ops->detail_full);
     assert_int_equal(ops->n_settings, 5);
-    assert_setting(ops, 0, "server", "smtp://localhost:25", 50);
-    assert_setting(ops, 1, "from", "portwatch@db1.example.com", 51);
-    assert_setting(ops, 2, "to", "root@db1.example.com, db1.example.com@example.com", 52);
-    assert_setting(ops, 3, "to", "second@example.com", 53);
-    assert_setting(ops, 4, "password", "a;b#c % \"d\" \\e", 54);
+    assert_setting(ops, 0, "server", "smtp://localhost:25", 52);
+    assert_setting(ops, 1, "from", "portwatch@db1.example.com", 53);
+    assert_setting(ops, 2, "to", "root@db1.example.com, db1.example.com@example.com", 54);
+    assert_setting(ops, 3, "to", "second@example.com", 55);
+    assert_setting(ops, 4, "password", "a;b#c % \"d\" \\e", 56);
 
     const NotifierRule *chat = rules_notifier(rules, "chat");
     assert_int_equal(chat->group_wait, SECONDS(5));
     assert_int_equal(chat->max_per_hour, 30);
     assert_int_equal(chat->events, EVENT_MASK_ALL);
     assert_int_equal(chat->n_settings, 3);
-    assert_setting(chat, 0, "url", "https://example.com/hook?a=b;c", 62);
-    assert_setting(chat, 1, "header", "Authorization: Bearer x", 63);
-    assert_setting(chat, 2, "header", "X-More: = y", 64);
+    assert_setting(chat, 0, "url", "https://example.com/hook?a=b;c", 64);
+    assert_setting(chat, 1, "header", "Authorization: Bearer x", 65);
+    assert_setting(chat, 2, "header", "X-More: = y", 66);
     assert_false(rules_notifier(rules, "third")->detail_full);
     rules_free(rules);
 }

@@ -16,6 +16,8 @@ static void test_defaults(void **state) {
     assert_int_equal(rules->unlisted, WATCH_ALERT);
     assert_int_equal(rules->unlisted_local, WATCH_LOG);
     assert_int_equal(rules->upgrades, UPGRADES_LOG);
+    assert_int_equal(rules->flapping.returns, 6);
+    assert_int_equal(rules->flapping.within, 3600 * USEC_PER_SEC);
     assert_int_equal(rules->namespaces, SCOPE_HOST);
     assert_int_equal(rules->remind, day);
     assert_int_equal(rules->retain, 90 * day);

@@ -39,6 +39,8 @@ static void assert_same_globals(const Rules *a, const Rules *b) {
     assert_int_equal(a->unlisted, b->unlisted);
     assert_int_equal(a->unlisted_local, b->unlisted_local);
     assert_int_equal(a->upgrades, b->upgrades);
+    assert_int_equal(a->flapping.returns, b->flapping.returns);
+    assert_int_equal(a->flapping.within, b->flapping.within);
     assert_int_equal(a->namespaces, b->namespaces);
     assert_int_equal(a->remind, b->remind);
     assert_int_equal(a->retain, b->retain);

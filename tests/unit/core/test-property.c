@@ -1,6 +1,8 @@
 /* Thousands of random looks: what must hold whatever happens. */
 #include "sim.h"
 
+#define STEADY_LOOKS 950 /* every 2 s: over half an hour, for what has come and gone */
+
 static const char *pick(const char *const *from, size_t n) {
     return from[sim_random() % n];
 }
@@ -37,6 +39,7 @@ static void random_rules(Sim *sim) {
 static void check_changed(const Event *e, const State *before) {
     const Incident *old = state_incident_at(before, &e->surface);
     assert_non_null(old);
+    if (e->change == CHANGE_FLAPPING || old->change == CHANGE_FLAPPING) return; /* all its turns were told */
     const Endpoint *storage[2][64];
     Rows told = {storage[0], 0}, seen = {storage[1], 0};
     for (size_t i = 0; i < old->told.n; i++) storage[0][told.n++] = &old->told.items[i];
@@ -113,7 +116,7 @@ static void test_random(void **state) {
         sim.commit_fails = false;
         random_rules(&sim);
         sim_no_sections(&sim);
-        look_at_baseline(&sim, 40);
+        look_at_baseline(&sim, STEADY_LOOKS);
         for (size_t i = 0; i < sim.state.n_incidents; i++) {
             char surface[SURFACE_TEXT_MAX];
             fail_msg("world %d: %s (%s) is still open", world, surface_format(&sim.state.incidents[i].surface, surface),
@@ -144,7 +147,7 @@ static void test_opened_are_resolved(void **state) {
         for (size_t i = 0; i < sim.state.n_incidents; i++) open += sim.state.incidents[i].aspect == ASPECT_SURFACE;
         assert_int_equal(count_opened, count_resolved + open);
         assert_true(count_opened > 0);
-        look_at_baseline(&sim, 40);
+        look_at_baseline(&sim, STEADY_LOOKS);
         assert_int_equal(sim.state.n_incidents, 0);
         sim_done(&sim);
     }

@@ -90,6 +90,9 @@ static void test_subjects(void **state) {
         "WARNING 80/tcp now held by python3.11 (user mallory), was nginx (user www-data)",
         "RESOLVED 8080/tcp accepted by alice, on all IPv4 addresses: python3.11 (user alice)",
         "WARNING ephemeral 45678/tcp opened on all IPv4 addresses: python3.11 (user alice)",
+        "WARNING 443/tcp flapping, back 6 times in 24 min: nginx (user www-data)",
+        "WARNING 443/tcp still flapping, back 6 times in 24 min: nginx (user www-data)",
+        "RESOLVED 443/tcp steady again after 3 min, on all addresses: nginx (user www-data)",
         "CRITICAL portwatch cannot see all host sockets",
         "RESOLVED portwatch sees all host sockets again",
         "test message",
@@ -114,6 +117,32 @@ static void test_subjects(void **state) {
         if (expected[i]) assert_string_equal(mail.subject + 18, expected[i]);
         event_done(&events[i]);
     }
+}
+
+static void test_flapping(void **state) {
+    Event events[SAMPLES_MAX];
+    size_t n = sample_all(events), first = 0;
+    while (events[first].change != CHANGE_FLAPPING) first++;
+    _cleanup_(mail_done) Mail told = {0}, over = {0};
+    mail_of(&events[first], 1, &at_once, &told);
+    assert_string_equal(told.text,
+        "443/tcp was gone or different, and then as before again, 6 times since 14:02:03 CET.\n"
+        "Now nginx (user www-data) listens on all IPv4 and IPv6 addresses.\n"
+        "The next message comes when it is steady, or when something else is there than was before.\n"
+        "\n"
+        "Owner  nginx.service, /usr/sbin/nginx, user www-data, pid 700\n"
+        "\n"
+        "On db1:\n"
+        "  look   portwatch explain 443\n"
+        "  later  sudo portwatch ack K7Q2\n"
+        "\n"
+        "Seen: all host sockets. Not seen: 2 other network namespaces.\n");
+    mail_of(&events[first + 2], 1, &at_once, &over);
+    assert_has(over.text,
+        "Since 14:05:10 CET 443/tcp has been as expected, and steady: nginx (user www-data) listens on all IPv4 and "
+        "IPv6 addresses.\n"
+        "It had come and gone 23 times since 14:02:03 CET.\n");
+    for (size_t i = 0; i < n; i++) event_done(&events[i]);
 }
 
 /* What a container brings is one message, and so is its end. */
@@ -468,6 +497,7 @@ int main(void) {
         cmocka_unit_test(test_widened),
         cmocka_unit_test(test_subjects),
         cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_flapping),
         cmocka_unit_test(test_container),
         cmocka_unit_test(test_unescaped_document),
         cmocka_unit_test(test_opened_and_resolved_are_one),

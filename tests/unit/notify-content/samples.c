@@ -119,6 +119,16 @@ static void closed(Event *event, EventType type) {
     owner_unref(owner);
 }
 
+static void flapping(Event *event, EventType type) {
+    sample_event(event, type, CHANGE_FLAPPING, 443);
+    Owner *owner = sample_owner("nginx.service", "/usr/sbin/nginx", "www-data", 33, 700);
+    sample_listen(&event->before, "::", 443, owner_ref(owner));
+    sample_listen(&event->after, "::", 443, owner);
+    event->before.items[0].v6only = event->after.items[0].v6only = false;
+    event->incident.returns = type == EVENT_RESOLVED ? 23 : 6;
+    if (type != EVENT_RESOLVED) event->time = event->seen + 24 * 60 * USEC_PER_SEC;
+}
+
 static void changed_owner(Event *event, EventType type) {
     sample_event(event, type, CHANGE_OWNER, 80);
     sample_listen(&event->before, "0.0.0.0", 80, sample_owner("nginx.service", "/usr/sbin/nginx", "www-data", 33, 0));
@@ -198,6 +208,9 @@ size_t sample_all(Event events[static SAMPLES_MAX]) {
     changed_owner(&events[n++], EVENT_OPENED);
     accepted(&events[n++]);
     ephemeral(&events[n++]);
+    flapping(&events[n++], EVENT_OPENED);
+    flapping(&events[n++], EVENT_REMINDER);
+    flapping(&events[n++], EVENT_RESOLVED);
     blind(&events[n++], EVENT_OPENED);
     blind(&events[n++], EVENT_RESOLVED);
     portwatch(&events[n++], EVENT_TEST);
