@@ -141,7 +141,12 @@ static void print_trouble(const Cli *cli, const Report *report, size_t i) {
     if (health->failing_since)
         printf("  %s: nothing got through for %s\n", health->name,
             duration_format(report->now - health->failing_since, age));
-    if (report->limited[i] && rule)
+    const Hold *hold = &report->holds[i];
+    if (hold->quiet_until)
+        printf("  %s: quiet until %s; %u event%s wait%s\n", health->name,
+            moment_clock(hold->quiet_until, report->now, clock), health->waiting, health->waiting == 1 ? "" : "s",
+            health->waiting == 1 ? "s" : "");
+    if (hold->limited && rule)
         printf("  %s: its limit of %u messages an hour is reached; what waits travels merged\n", health->name,
             rule->max_per_hour);
     if (health->left) printf("  %s: no longer configured; what waits for it is kept a while\n", health->name);
@@ -168,6 +173,8 @@ static int print_notifiers(const Cli *cli, const Report *report) {
         cell_ago(grid, health->last_success, report->now);
         if (health->waiting == 0)
             grid_cell(grid, "-");
+        else if (report->holds[i].quiet_holds)
+            grid_cellf(grid, "in %s", duration_format(report->holds[i].quiet_until - report->now, wait));
         else if (health->next_try > report->now)
             grid_cellf(grid, "in %s", duration_format(health->next_try - report->now, wait));
         else

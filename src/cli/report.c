@@ -19,7 +19,7 @@ void report_done(Report *report) {
     state_done(&report->state);
     json_decref(report->coverage);
     notifier_health_free(report->notifiers, report->n_notifiers);
-    free(report->limited);
+    free(report->holds);
     failed_messages_free(report->failed, report->n_failed);
     strv_free(report->notes);
     *report = (Report){0};
@@ -35,15 +35,20 @@ static int note(Report *report, const char *format, ...) {
     return strv_append(&report->notes, text);
 }
 
-static int read_limits(Store *store, Report *report) {
-    report->limited = calloc(report->n_notifiers + 1, sizeof *report->limited);
-    if (!report->limited) return -ENOMEM;
+static int read_holds(Store *store, Report *report) {
+    report->holds = calloc(report->n_notifiers + 1, sizeof *report->holds);
+    if (!report->holds) return -ENOMEM;
     for (size_t i = 0; i < report->n_notifiers; i++) {
         const NotifierRule *rule = rules_notifier(report->rules, report->notifiers[i].name);
         OutboxLook look;
         int r = outbox_look(store, report->notifiers[i].name, report->now, &look);
         if (r != 0) return r;
-        report->limited[i] = rule && look.waiting > 0 && look.formed >= rule->max_per_hour;
+        if (!rule) continue;
+        unsigned passing = rule->quiet_critical_waits ? 0 : look.critical;
+        int64_t until = quiet_until(&rule->quiet, report->now);
+        report->holds[i] = (Hold){.limited = look.waiting > 0 && look.formed >= rule->max_per_hour,
+            .quiet_until = until,
+            .quiet_holds = until > 0 && !look.in_flight && look.waiting > 0 && passing == 0};
     }
     return 0;
 }
@@ -55,7 +60,7 @@ static int read_store(Store *store, Report *report) {
     r = store_load_state(store, &report->state);
     if (r == 0) r = store_coverage(store, &coverage);
     if (r == 0) r = store_notifiers(store, report->now, &report->notifiers, &report->n_notifiers);
-    if (r == 0) r = read_limits(store, report);
+    if (r == 0) r = read_holds(store, report);
     if (r == 0) r = outbox_failed(store, REPORT_FAILED_MAX, &report->failed, &report->n_failed);
     store_read_end(store);
     if (r == 0 && coverage) report->coverage = document_parse(coverage);

@@ -10,6 +10,13 @@
 
 #define REPORT_FAILED_MAX 10
 
+/* Why nothing leaves for a notifier that could be reached. */
+typedef struct Hold {
+    bool limited;        /* its hour is full */
+    int64_t quiet_until; /* it has a quiet time; 0: no */
+    bool quiet_holds;    /* which something waits for that has not been formed into a message yet */
+} Hold;
+
 typedef struct Report {
     int running;        /* 1, 0, or negative errno: cannot be seen */
     char *store_reason; /* why there is nothing from the database; NULL: there is */
@@ -19,7 +26,7 @@ typedef struct Report {
     json_t *coverage; /* as the daemon stored it; NULL: it has not */
     NotifierHealth *notifiers;
     size_t n_notifiers;
-    bool *limited;         /* of each notifier: its hour is full */
+    Hold *holds;           /* of each notifier */
     FailedMessage *failed; /* the latest */
     size_t n_failed;
     char **notes; /* what is to be set or looked after, one sentence each */

@@ -22,6 +22,7 @@ static const char *const upgrades[] = {"log", "alert", NULL};
 static const char *const scopes[] = {"host", "all", NULL};
 static const char *const watches[] = {"alert", "log", "ignore", NULL};
 static const char *const events[] = {"opened", "changed", "resolved", "reminder", "notice", NULL};
+static const char *const passes[] = {"send", "wait", NULL};
 static const char *const details[] = {"minimal", "full", NULL};
 
 static bool take_duration(const Context *context, const Key *key, void *base) {
@@ -174,6 +175,35 @@ static bool take_events(const Context *context, const Key *key, void *base) {
     return true;
 }
 
+static bool take_quiet(const Context *context, const Key *key, void *base) {
+    switch (quiet_parse(context->entry->value, &((NotifierRule *)base)->quiet)) {
+    case QUIET_GOOD:
+        return true;
+    case QUIET_BAD_FORM:
+        context_error(context, "'%s' is no time of the day: write 22:00-07:00, several with commas between",
+            context->entry->value);
+        return false;
+    case QUIET_EMPTY:
+        context_error(context, "'%s' begins when it ends", context->entry->value);
+        return false;
+    case QUIET_TOO_MANY:
+        context_error(context, "more than %d times of the day", QUIET_SPANS_MAX);
+        return false;
+    case QUIET_FULL:
+        context_error(
+            context, "'%s' leaves no time of the day: nothing would ever be delivered", context->entry->value);
+        return false;
+    }
+    return false;
+}
+
+static bool take_quiet_critical(const Context *context, const Key *key, void *base) {
+    int waits;
+    if (!value_word(context, context->entry->value, passes, &waits)) return false;
+    ((NotifierRule *)base)->quiet_critical_waits = waits == 1;
+    return true;
+}
+
 static bool take_detail(const Context *context, const Key *key, void *base) {
     int full;
     if (!value_word(context, context->entry->value, details, &full)) return false;
@@ -236,6 +266,9 @@ static const Key notifier_keys[] = {
     {"group_wait", take_duration, NOTIFIER(group_wait), .min = "0s", .max = "1h"},
     {"max_per_hour", take_number, NOTIFIER(max_per_hour)},
     {"events", take_events, 0},
+    {"severity", take_word, NOTIFIER(severity), .words = severities},
+    {"quiet", take_quiet, 0},
+    {"quiet_critical", take_quiet_critical, 0},
     {"detail", take_detail, 0},
     {NULL},
 };

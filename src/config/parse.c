@@ -109,6 +109,7 @@ static void build_notifier(Builder *builder, const Section *section) {
         .group_wait = 5 * USEC_PER_SEC,
         .max_per_hour = 30,
         .events = EVENT_MASK_ALL,
+        .severity = SEVERITY_INFO,
         .detail_full = plugin && strcmp(plugin->value, "email") == 0,
     };
     if (!rule->name) builder->complaints.no_memory = true;

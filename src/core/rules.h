@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/endpoint.h"
+#include "core/quiet.h"
 #include "core/text.h"
 
 typedef enum Expect { EXPECT_BASELINE, EXPECT_OPEN, EXPECT_CLOSED } Expect;
@@ -96,8 +97,11 @@ typedef struct NotifierRule {
     size_t n_settings;
     int64_t group_wait;
     unsigned max_per_hour;
-    unsigned events;  /* EventMask */
-    bool detail_full; /* command lines too */
+    unsigned events;   /* EventMask */
+    Severity severity; /* the least that it is sent */
+    Quiet quiet;
+    bool quiet_critical_waits; /* else what is critical passes a quiet time */
+    bool detail_full;          /* command lines too */
 } NotifierRule;
 
 typedef struct Rules {

@@ -53,6 +53,7 @@ typedef struct Notifier {
     bool result_pending; /* the attempt is over, but could not be stored yet */
     char *result_reason;
     bool failing;         /* said so in the log */
+    int64_t quiet_since;  /* boottime: since when a quiet time holds back what waits; 0: none does */
     char **walls_missing; /* of its child, NULL: all stand or not yet known */
 } Notifier;
 

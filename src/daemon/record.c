@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/filter.h"
 #include "daemon/daemon.h"
 #include "daemon/fault.h"
 #include "daemon/log.h"
@@ -71,9 +72,11 @@ static void log_transition(const Transition *t) {
             *surface ? surface : "all ports", transition_name(t->kind), t->text ? t->text : "");
 }
 
-static bool wants(const Notifier *n, const Event *event) {
-    if (event->notify && !strv_contains(event->notify, n->rule->name)) return false;
-    return event->type == EVENT_TEST || (n->rule->events & event_mask(event->type));
+static int add_wanted(Daemon *d, const NotifierRule *rule, const Event *event, char ***names) {
+    Wanted wanted = filter_event(rule, event);
+    bool wants = wanted == WANTED_YES;
+    int r = wanted == WANTED_IF_TOLD ? outbox_told(d->store, event->incident.id, rule->name, &wants) : 0;
+    return r == 0 && wants ? strv_append(names, rule->name) : r;
 }
 
 typedef struct Documents {
@@ -114,11 +117,11 @@ static int make_documents(Daemon *d, const Decision *decision, Documents *ret) {
     for (size_t i = 0; i < decision->n_events; i++) {
         const Event *event = &decision->events[i];
         char **names = NULL;
-        for (size_t n = 0; n < d->n_notifiers; n++)
-            if (wants(d->notifiers[n], event) && strv_append(&names, d->notifiers[n]->rule->name) < 0) {
-                strv_free(names);
-                return -ENOMEM;
-            }
+        for (size_t n = 0; n < d->n_notifiers && r == 0; n++) r = add_wanted(d, d->notifiers[n]->rule, event, &names);
+        if (r != 0) {
+            strv_free(names);
+            return r;
+        }
         ret->items[ret->n++] = (EventDocument){
             event->id, document_event(event, d->host.name, d->host.machine_id, d->coverage, d->rules), names};
         if (!ret->items[i].document) return -ENOMEM;

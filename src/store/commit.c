@@ -53,10 +53,14 @@ static int commit_incident(Store *store, const Incident *incident) {
         (int)incident->acknowledged, incident->opening_event, names_namespace(surface), (int)incident->returns);
 }
 
-static int commit_queue(Store *store, const Event *event, int64_t seq, const char *notifier, int64_t now) {
+static int commit_queue(Store *store, const Event *event, int64_t seq, const char *notifier, size_t size, int64_t now) {
     int r = db_run(store, "INSERT OR IGNORE INTO notifier (name, since) VALUES (?, ?)", "ti", notifier, now);
     if (r == 0)
-        r = db_run(store, "INSERT INTO queue (event, notifier, queued) VALUES (?, ?, ?)", "iti", seq, notifier, now);
+        r = db_run(store, "INSERT INTO queue (event, notifier, queued, severity, size) VALUES (?, ?, ?, ?, ?)", "itidi",
+            seq, notifier, now, (int)event->severity, (int64_t)size);
+    if (r == 0 && event->has_incident && event->incident.state == INCIDENT_OPEN)
+        r = db_run(
+            store, "INSERT OR IGNORE INTO told (incident, notifier) VALUES (?, ?)", "tt", event->incident.id, notifier);
     if (r == 0 && event->type == EVENT_LEARNED)
         r = db_run(store, "UPDATE notifier SET learned = 1 WHERE name = ?", "t", notifier);
     return r;
@@ -78,7 +82,9 @@ static int commit_event(Store *store, const Commit *commit, const Event *event) 
             event->time, store->boot, document->document);
     int64_t seq = sqlite3_last_insert_rowid(store->db);
     for (size_t i = 0; r == 0 && document->notifiers && document->notifiers[i]; i++)
-        r = commit_queue(store, event, seq, document->notifiers[i], commit->now);
+        r = commit_queue(store, event, seq, document->notifiers[i], strlen(document->document), commit->now);
+    if (r == 0 && event->has_incident && event->incident.state != INCIDENT_OPEN)
+        r = db_run(store, "DELETE FROM told WHERE incident = ?", "t", event->incident.id);
     return r;
 }
 

@@ -83,6 +83,7 @@ static int expire_orphan(Store *store, int64_t now, int64_t before, bool *more) 
             (long long)waiting, waiting == 1 ? "" : "s", name, waiting == 1 ? "was" : "were");
     if (r == 0) r = db_run(store, "DELETE FROM queue WHERE notifier = ?", "t", name);
     if (r == 0) r = db_run(store, "DELETE FROM message WHERE notifier = ?", "t", name);
+    if (r == 0) r = db_run(store, "DELETE FROM told WHERE notifier = ?", "t", name);
     if (r == 0) r = db_run(store, "DELETE FROM notifier WHERE name = ?", "t", name);
     *more = true;
     return r;

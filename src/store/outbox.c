@@ -17,6 +17,8 @@ int outbox_look(Store *store, const char *notifier, int64_t now, OutboxLook *ret
     int r = db_query(store, &statement,
         "SELECT (SELECT count(*) FROM queue WHERE notifier = ?1 AND message IS NULL),"
         " (SELECT queued FROM queue WHERE notifier = ?1 AND message IS NULL ORDER BY id LIMIT 1),"
+        " (SELECT count(*) FROM queue WHERE notifier = ?1 AND message IS NULL AND severity = 2),"
+        " (SELECT queued FROM queue WHERE notifier = ?1 AND message IS NULL AND severity = 2 ORDER BY id LIMIT 1),"
         " EXISTS (SELECT 1 FROM message WHERE notifier = ?1 AND state = 'waiting'),"
         " (SELECT count(*) FROM message WHERE notifier = ?1 AND formed > ?2 AND formed <= ?3)",
         "tii", notifier, now - HOUR, now);
@@ -25,11 +27,14 @@ int outbox_look(Store *store, const char *notifier, int64_t now, OutboxLook *ret
     *ret = (OutboxLook){
         .waiting = (unsigned)sqlite3_column_int64(statement, 0),
         .oldest = sqlite3_column_int64(statement, 1),
-        .in_flight = sqlite3_column_int(statement, 2) != 0,
-        .formed = (unsigned)sqlite3_column_int64(statement, 3),
+        .critical = (unsigned)sqlite3_column_int64(statement, 2),
+        .oldest_critical = sqlite3_column_int64(statement, 3),
+        .in_flight = sqlite3_column_int(statement, 4) != 0,
+        .formed = (unsigned)sqlite3_column_int64(statement, 5),
     };
     /* After a jump backwards the first row must not wait for the clock to catch up. */
     if (ret->oldest > now) ret->oldest = now;
+    if (ret->oldest_critical > now) ret->oldest_critical = now;
     return 0;
 }
 
@@ -42,7 +47,7 @@ static bool type_parse(const char *name, EventType *ret) {
     return false;
 }
 
-int outbox_waiting(Store *store, const char *notifier, size_t max, OutboxRow **ret, size_t *ret_n) {
+int outbox_waiting(Store *store, const char *notifier, bool critical, size_t max, OutboxRow **ret, size_t *ret_n) {
     _cleanup_statement_ sqlite3_stmt *statement = NULL;
     size_t limit = max < OUTBOX_ROWS_MAX ? max : OUTBOX_ROWS_MAX, n = 0;
     OutboxRow *rows = calloc(limit + 1, sizeof(OutboxRow));
@@ -50,8 +55,10 @@ int outbox_waiting(Store *store, const char *notifier, size_t max, OutboxRow **r
     bool row = false;
     int r = db_query(store, &statement,
         "SELECT q.id, e.id, e.incident, e.type, e.time, e.document FROM queue q JOIN event e ON e.seq = q.event"
-        " WHERE q.notifier = ? AND q.message IS NULL ORDER BY q.id LIMIT ?",
-        "ti", notifier, (int64_t)limit);
+        " WHERE q.notifier = ?1 AND q.message IS NULL AND (?2 = 0 OR q.severity = 2 OR EXISTS"
+        "  (SELECT 1 FROM event f JOIN queue c ON c.event = f.seq AND c.notifier = ?1 WHERE f.incident = e.incident"
+        "   AND c.message IS NULL AND c.severity = 2 AND c.id > q.id)) ORDER BY q.id LIMIT ?3",
+        "tdi", notifier, (int)critical, (int64_t)limit);
     while (r == 0 && n < limit && (r = db_step(store, statement, &row)) == 0 && row) {
         OutboxRow *item = &rows[n++];
         item->id = sqlite3_column_int64(statement, 0);
@@ -87,6 +94,14 @@ int outbox_threads(Store *store, const char *incident, const char *notifier, cha
         "tt", incident, notifier);
     while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row) r = strv_append(&ids, db_text(statement, 0));
     if (r == 0) *ret = TAKE_PTR(ids);
+    return r;
+}
+
+int outbox_told(Store *store, const char *incident, const char *notifier, bool *ret) {
+    int64_t told = 0;
+    int r =
+        db_integer(store, 0, &told, "SELECT 1 FROM told WHERE incident = ? AND notifier = ?", "tt", incident, notifier);
+    if (r == 0) *ret = told != 0;
     return r;
 }
 

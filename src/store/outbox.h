@@ -22,21 +22,27 @@ typedef struct OutboxRow {
 } OutboxRow;
 
 typedef struct OutboxLook {
-    unsigned waiting; /* events not yet in a message */
-    int64_t oldest;   /* when the first of them was queued; 0: none */
-    bool in_flight;   /* a message waits to be sent */
-    unsigned formed;  /* messages formed within the last hour */
+    unsigned waiting;        /* events not yet in a message */
+    int64_t oldest;          /* when the first of them was queued; 0: none */
+    unsigned critical;       /* those of them that are */
+    int64_t oldest_critical; /* when the first of these was queued; 0: none */
+    bool in_flight;          /* a message waits to be sent */
+    unsigned formed;         /* messages formed within the last hour */
 } OutboxLook;
 
 int outbox_look(Store *store, const char *notifier, int64_t now, OutboxLook *ret);
 
-/* The oldest waiting events, in the order they were decided, at most `max` (and OUTBOX_ROWS_MAX). */
-int outbox_waiting(Store *store, const char *notifier, size_t max, OutboxRow **ret, size_t *ret_n);
+/* The oldest waiting events, in the order they were decided, at most `max` (and OUTBOX_ROWS_MAX). `critical`: only
+ * those that are, and whatever waits of the same incident before them, so that its order holds. */
+int outbox_waiting(Store *store, const char *notifier, bool critical, size_t max, OutboxRow **ret, size_t *ret_n);
 void outbox_rows_free(OutboxRow *rows, size_t n);
 
 /* Ids of the messages that carried the opened event of an incident to this notifier, oldest first; for References.
  * *ret is a string list, NULL if there are none. */
 int outbox_threads(Store *store, const char *incident, const char *notifier, char ***ret);
+
+/* Was this notifier told of an incident that is open? */
+int outbox_told(Store *store, const char *incident, const char *notifier, bool *ret);
 
 /* Fixes a message's id and bytes and takes the rows into it, in one transaction. STORE_GONE: one of the rows is not
  * waiting for this notifier, or a message is in flight already. */

@@ -97,8 +97,17 @@ static const char schema_2[] =
     "CREATE UNIQUE INDEX incident_open ON incident (aspect, namespace, protocol, port, local) WHERE state = 'open';"
     "ALTER TABLE history ADD COLUMN namespace TEXT NOT NULL DEFAULT '';";
 
-/* How often what an incident is about has come back, where it comes and goes. */
-static const char schema_3[] = "ALTER TABLE incident ADD COLUMN returns INTEGER NOT NULL DEFAULT 0;";
+/* How often what an incident is about has come back, where it comes and goes. What waits knows how urgent it is (0 info
+ * to 2 critical) and how many bytes; who was told of an incident that is open hears how it goes on. */
+static const char schema_3[] =
+    "ALTER TABLE incident ADD COLUMN returns INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE queue ADD COLUMN severity INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE queue ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE told ("
+    "  incident TEXT NOT NULL REFERENCES incident (id) ON DELETE CASCADE, notifier TEXT NOT NULL,"
+    "  PRIMARY KEY (incident, notifier)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO told SELECT DISTINCT e.incident, q.notifier FROM queue q JOIN event e ON e.seq = q.event"
+    "  JOIN incident i ON i.id = e.incident WHERE i.state = 'open';";
 
 const Migration schema_migrations[] = {{1, schema_1}, {2, schema_2}, {3, schema_3}};
 const size_t schema_n_migrations = ELEMENTSOF(schema_migrations);

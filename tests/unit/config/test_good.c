@@ -138,7 +138,7 @@ static void test_ignore(void **state) {
 
 static void test_notifier(void **state) {
     Rules *rules = load("full.conf");
-    assert_int_equal(rules->n_notifiers, 3);
+    assert_int_equal(rules->n_notifiers, 4);
 
     const NotifierRule *ops = rules_notifier(rules, "ops");
     assert_string_equal(ops->plugin, "email");
@@ -162,6 +162,13 @@ static void test_notifier(void **state) {
     assert_setting(chat, 1, "header", "Authorization: Bearer x", 65);
     assert_setting(chat, 2, "header", "X-More: = y", 66);
     assert_false(rules_notifier(rules, "third")->detail_full);
+    assert_int_equal(chat->severity, SEVERITY_INFO);
+    assert_int_equal(chat->quiet.n, 0);
+    const NotifierRule *night = rules_notifier(rules, "night");
+    assert_int_equal(night->severity, SEVERITY_WARNING);
+    assert_int_equal(night->quiet.n, 2);
+    assert_int_equal(night->quiet.spans[1].end, 13 * 60 + 30);
+    assert_true(night->quiet_critical_waits);
     rules_free(rules);
 }
 

@@ -80,6 +80,8 @@ static void test_uncommented(void **state) {
         assert_int_equal(rules->notifiers[i].group_wait, bare->notifiers[i].group_wait);
         assert_int_equal(rules->notifiers[i].max_per_hour, bare->notifiers[i].max_per_hour);
         assert_int_equal(rules->notifiers[i].events, bare->notifiers[i].events);
+        assert_int_equal(rules->notifiers[i].severity, bare->notifiers[i].severity);
+        assert_int_equal(rules->notifiers[i].quiet_critical_waits, bare->notifiers[i].quiet_critical_waits);
         assert_int_equal(rules->notifiers[i].detail_full, bare->notifiers[i].detail_full);
     }
     rules_free(bare);

@@ -193,7 +193,7 @@ void fixture_tell(Store *store, unsigned serial, uint16_t port, char *const *not
 void fixture_form(Store *store, const char *notifier, unsigned serial) {
     OutboxRow *rows = NULL;
     size_t n = 0;
-    assert_int_equal(outbox_waiting(store, notifier, OUTBOX_ROWS_MAX, &rows, &n), 0);
+    assert_int_equal(outbox_waiting(store, notifier, false, OUTBOX_ROWS_MAX, &rows, &n), 0);
     assert_true(n > 0);
     int64_t ids[OUTBOX_ROWS_MAX];
     for (size_t i = 0; i < n; i++) ids[i] = rows[i].id;

@@ -118,7 +118,7 @@ static int step_form(Life *life, const Step *step) {
     OutboxRow *rows = NULL;
     size_t n = 0;
     int r = outbox_look(life->store, notifier, NOW, &look);
-    if (r == 0) r = outbox_waiting(life->store, notifier, OUTBOX_ROWS_MAX, &rows, &n);
+    if (r == 0) r = outbox_waiting(life->store, notifier, false, OUTBOX_ROWS_MAX, &rows, &n);
     if (r != 0) return r;
     int64_t ids[OUTBOX_ROWS_MAX];
     life_see_number(life, look.waiting);

@@ -79,7 +79,7 @@ static int run_load(Case *c) {
 static int run_form(Case *c) {
     OutboxRow *rows = NULL;
     size_t n = 0;
-    int r = outbox_waiting(c->f->store, "mail", 10, &rows, &n);
+    int r = outbox_waiting(c->f->store, "mail", false, 10, &rows, &n);
     if (r == 0 && n > 0) r = outbox_form(c->f->store, &c->message, &rows[0].id, 1);
     if (r == 0)
         outbox_rows_free(rows, n);

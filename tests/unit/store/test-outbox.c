@@ -46,7 +46,7 @@ static void test_waiting(void **state) {
     OutboxRow *rows = NULL;
     size_t n = 0;
     char id[UUID_TEXT_MAX];
-    assert_int_equal(outbox_waiting(f->store, "mail", 2, &rows, &n), 0);
+    assert_int_equal(outbox_waiting(f->store, "mail", false, 2, &rows, &n), 0);
     assert_int_equal(n, 2);
     assert_string_equal(rows[1].event, fixture_uuid('e', 4, id));
     assert_string_equal(rows[1].incident, fixture_uuid('i', 2, id));
@@ -61,7 +61,7 @@ static void test_form(void **state) {
     fixture_tell(f->store, 1, 443, both);
     OutboxRow *rows = NULL;
     size_t n = 0;
-    assert_int_equal(outbox_waiting(f->store, "mail", OUTBOX_ROWS_MAX, &rows, &n), 0);
+    assert_int_equal(outbox_waiting(f->store, "mail", false, OUTBOX_ROWS_MAX, &rows, &n), 0);
     int64_t row = rows[0].id;
     outbox_rows_free(rows, n);
     char first[UUID_TEXT_MAX], second[UUID_TEXT_MAX], third[UUID_TEXT_MAX];

@@ -1,0 +1,135 @@
+/* What became of an attempt: gathered, stored, said in the log. */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/fault.h"
+#include "daemon/log.h"
+#include "daemon/notifier.h"
+#include "notify/retry.h"
+#include "store/notifiers.h"
+
+void result_clear(Notifier *n) {
+    for (size_t i = 0; i < n->n_results; i++) delivery_done(&n->results[i]);
+    free(n->results);
+    free(n->result_reason);
+    n->results = NULL;
+    n->n_results = 0;
+    n->result_reason = NULL;
+}
+
+static const char *first_reason(const Notifier *n) {
+    for (size_t i = 0; i < n->n_results; i++)
+        if (n->results[i].outcome != OUTCOME_DELIVERED && n->results[i].reason) return n->results[i].reason;
+    return n->result_reason;
+}
+
+void notifier_fails(Notifier *n, const char *what, const char *reason) {
+    if (n->failing) return;
+    n->failing = true;
+    log_write(JOURNAL_NOTIFIER_FAILING, &(LogFields){.notifier = n->rule->name}, "notifier %s: %s: %s", n->rule->name,
+        what, reason);
+    daemon_status(n->daemon);
+}
+
+static void set_works(Notifier *n) {
+    if (!n->failing) return;
+    n->failing = false;
+    log_write(
+        JOURNAL_NOTIFIER_WORKS, &(LogFields){.notifier = n->rule->name}, "notifier %s works again", n->rule->name);
+    daemon_status(n->daemon);
+}
+
+/* Who took it, who did not: said once when it begins to fail and once when it works again. */
+static void log_result(Notifier *n, MessageState state) {
+    const char *name = n->rule->name, *id = n->in_flight.message.id, *reason = first_reason(n);
+    const LogFields fields = {.notifier = name};
+    if (state == MESSAGE_SENT) {
+        log_write(JOURNAL_DELIVERED, &fields, "notifier %s: message %s delivered", name, id);
+        set_works(n);
+    } else if (state == MESSAGE_FAILED)
+        log_write(JOURNAL_MESSAGE_REFUSED, &fields, "notifier %s: message %s was refused: %s", name, id,
+            reason ? reason : "no reason given");
+    else
+        notifier_fails(n, "not delivered, the message waits and is tried again", reason ? reason : "no answer");
+}
+
+/* A message that was refused for good is told through the other notifiers. */
+static void tell_refused(Notifier *n, const char *reason) {
+    Daemon *d = n->daemon;
+    _cleanup_free_ char *summary = NULL;
+    if (asprintf(&summary, "notifier %s could not deliver \"%s\": it was refused for good: %s", n->rule->name,
+            n->in_flight.message.subject, reason ? reason : "no reason given") < 0) {
+        summary = NULL;
+        log_no_memory();
+        return;
+    }
+    char **others = daemon_others(d, n->rule->name);
+    if (!others || daemon_notice(d, SEVERITY_WARNING, "delivery", summary, others) < 0) log_no_memory();
+    strv_free(others);
+}
+
+bool result_store(Notifier *n) {
+    Daemon *d = n->daemon;
+    int64_t now = daemon_now().realtime, retry_after = 0;
+    uint32_t random;
+    daemon_random(&random, sizeof random);
+    for (size_t i = 0; i < n->n_results; i++)
+        if (n->results[i].outcome == OUTCOME_RETRY && n->results[i].retry_after > retry_after)
+            retry_after = n->results[i].retry_after;
+    int64_t next_try = now + retry_wait(n->in_flight.attempts + 1, retry_after, random);
+    MessageState state = MESSAGE_WAITING;
+    int r = outbox_result(
+        d->store, n->in_flight.message.id, n->results, n->n_results, n->result_reason, next_try, now, &state);
+    fault_point("after-result");
+    if (r != 0 && r != STORE_GONE) {
+        daemon_store_failed(d, r);
+        n->result_pending = true;
+        return false;
+    }
+    n->result_pending = false;
+    if (r == 0) {
+        daemon_store_worked(d);
+        log_result(n, state);
+        if (state == MESSAGE_FAILED) tell_refused(n, first_reason(n));
+    }
+    result_clear(n);
+    in_flight_done(&n->in_flight);
+    return true;
+}
+
+void result_test(Notifier *n) {
+    Daemon *d = n->daemon;
+    TestRun *run = TAKE_PTR(n->test);
+    n->testing = false;
+    bool delivered = n->n_results > 0;
+    for (size_t i = 0; i < n->n_results; i++)
+        if (n->results[i].outcome != OUTCOME_DELIVERED) delivered = false;
+    const char *reason = delivered ? NULL : first_reason(n);
+    int r = store_notifier_result(d->store, n->rule->name,
+        delivered ? NULL
+        : reason  ? reason
+                  : "no answer",
+        daemon_now().realtime);
+    if (r == 0 && delivered) {
+        r = outbox_wake(d->store, n->rule->name);
+        set_works(n);
+    }
+    if (r != 0) daemon_store_failed(d, r);
+    if (run) test_done(d, run, n->rule->name, n->results, n->n_results, reason ? reason : "no answer");
+    result_clear(n);
+}
+
+void result_add(Notifier *n, const Delivery *delivery) {
+    Delivery copy = *delivery;
+    copy.recipient = strdup(delivery->recipient ? delivery->recipient : "");
+    copy.reason = delivery->reason ? strdup(delivery->reason) : NULL;
+    Delivery *longer = reallocarray(n->results, n->n_results + 1, sizeof *longer);
+    if (!longer || !copy.recipient) {
+        log_no_memory();
+        delivery_done(&copy);
+        if (longer) n->results = longer;
+        return; /* not stored: it is tried again */
+    }
+    n->results = longer;
+    n->results[n->n_results++] = copy;
+}

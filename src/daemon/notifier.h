@@ -1,0 +1,15 @@
+/* The rooms of one notifier. Private to src/daemon/notifier*.c. */
+#pragma once
+
+#include "daemon/daemon.h"
+
+/* notifier-result.c */
+/* An answer of this attempt. Copied; without memory it is lost, and so tried again. */
+void result_add(Notifier *n, const Delivery *delivery);
+/* Stores the attempt that is over. False: it could not be stored yet. */
+bool result_store(Notifier *n);
+/* Stores and answers the test that is over. */
+void result_test(Notifier *n);
+void result_clear(Notifier *n);
+/* Says once in the log that nothing gets through. */
+void notifier_fails(Notifier *n, const char *what, const char *reason);
