@@ -27,7 +27,7 @@ _portwatch() {
             where+=("$word" "${COMP_WORDS[i+1]}")
             ((i++))
             ;;
-        --plugin-dir | --reason | --since) ((i++)) ;;
+        --plugin-dir | --reason | --since | --until) ((i++)) ;;
         -*) ;;
         *) [[ -z $command ]] && command=$word ;;
         esac
@@ -43,6 +43,10 @@ _portwatch() {
         return
         ;;
     --reason) return ;;
+    --until)
+        mapfile -t COMPREPLY < <(compgen -W "30m 1h 4h 1d" -- "$current")
+        return
+        ;;
     --since)
         mapfile -t COMPREPLY < <(compgen -W "1h 1d 7d" -- "$current")
         return
@@ -55,7 +59,8 @@ _portwatch() {
     elif [[ $current == -* ]]; then
         words=$options
         case $command in
-        accept) words+=" --all --reason" ;;
+        accept) words+=" --all --reason --until" ;;
+        baseline) words+=" --reason" ;;
         history) words+=" --since --follow" ;;
         esac
     else
@@ -64,7 +69,7 @@ _portwatch() {
         ack) words=$(_portwatch_tokens "${where[@]}") ;;
         list | diff | explain | resume | history) words=$(_portwatch_ports "${where[@]}") ;;
         pause) [[ $previous == pause ]] && words="30m 1h 4h 1d" || words=$(_portwatch_ports "${where[@]}") ;;
-        baseline) words="show" ;;
+        baseline) [[ $previous == baseline ]] && words="show log diff revert" || words=$(_portwatch_ports "${where[@]}") ;;
         test) words=$(_portwatch_notifiers "${where[@]}") ;;
         check-config)
             mapfile -t COMPREPLY < <(compgen -f -- "$current")

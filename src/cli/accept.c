@@ -2,9 +2,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cli/accept.h"
 #include "cli/port.h"
 #include "cli/request.h"
+#include "cli/since.h"
 #include "notify/document.h"
+#include "notify/moment.h"
 #include "notify/phrase.h"
 #include "notify/rows.h"
 
@@ -28,7 +31,7 @@ static bool token_read(const char *text, char ret[static 8]) {
     return is_token(ret);
 }
 
-static int print_rows(const Cli *cli, const json_t *before, const json_t *after, const char *indent) {
+int accept_print_rows(const Cli *cli, const json_t *before, const json_t *after, const char *indent) {
     _cleanup_(rows_diff_done) RowsDiff diff = {0};
     _cleanup_(grid_freep) Grid *grid = grid_new(3);
     int r = grid ? rows_diff(before, after, false, &diff) : -ENOMEM;
@@ -50,6 +53,21 @@ static int print_list(const char *heading, const json_t *endpoints) {
     return grid_print(grid, stdout, "  ");
 }
 
+static void print_until(const json_t *answer) {
+    const json_t *until = json_object_get(answer, "until"), *ahead = json_object_get(answer, "ahead");
+    const json_t *lent = json_object_get(answer, "lent");
+    char clock[MOMENT_TEXT_MAX] = "";
+    if (json_is_integer(until)) moment_clock(json_integer_value(until), cli_now(), clock);
+    for (size_t i = 0; i < json_array_size(ahead); i++)
+        printf("nothing differs on %s: what changes there until %s is accepted\n",
+            json_string_value(json_array_get(ahead, i)), clock);
+    for (size_t i = 0; i < json_array_size(lent); i++)
+        printf(
+            "%s: accepted %s%s\n", json_string_value(json_array_get(lent, i)), *clock ? "until " : "for good", clock);
+    if (*clock && json_array_size(json_object_get(answer, "accepted")) > 0)
+        printf("until %s; what was expected before is expected again then\n", clock);
+}
+
 static int print_answer(const Cli *cli, const json_t *answer, int code) {
     const json_t *accepted = json_object_get(answer, "accepted");
     int r = 0;
@@ -58,30 +76,51 @@ static int print_answer(const Cli *cli, const json_t *answer, int code) {
         const char *token = phrase_string(one, "token");
         printf(
             "accepted %s%s%s%s\n", phrase_string(one, "port"), *token ? " (incident " : "", token, *token ? ")" : "");
-        r = print_rows(cli, json_object_get(one, "before"), json_object_get(one, "after"), "  ");
+        r = accept_print_rows(cli, json_object_get(one, "before"), json_object_get(one, "after"), "  ");
     }
+    print_until(answer);
     if (r >= 0 && json_object_get(answer, "told")) r = print_list("last told:", json_object_get(answer, "told"));
     if (r >= 0 && json_object_get(answer, "now")) r = print_list("now:", json_object_get(answer, "now"));
     const char *text = phrase_string(answer, "text");
     if (code != EXIT_WELL)
         cli_error("%s", text);
-    else if (json_array_size(accepted) == 0)
+    else if (json_array_size(accepted) == 0 && !json_object_get(answer, "ahead") && !json_object_get(answer, "lent"))
         puts(text);
     return r;
 }
 
-static int print_json(const json_t *answer) {
+static int print_json(json_t *answer) {
+    const json_t *until = json_object_get(answer, "until");
+    char iso[MOMENT_TEXT_MAX];
+    if (json_is_integer(until) &&
+        json_object_set_new(answer, "until", json_string(moment_iso(json_integer_value(until), iso))) < 0)
+        return -ENOMEM;
     _cleanup_free_ char *text = document_text_pretty(answer);
     if (!text) return -ENOMEM;
     puts(text);
     return 0;
 }
 
+int accept_put_reason(const Cli *cli, json_t *arguments) {
+    if (!cli->reason) return 0;
+    /* JSON wants UTF-8; what is none travels escaped. */
+    json_t *reason = json_string(cli->reason);
+    if (!reason) reason = document_string(cli->reason);
+    return json_object_set_new(arguments, "reason", reason) < 0 ? -ENOMEM : 0;
+}
+
 int command_accept(Cli *cli) {
     if (cli->all == (cli->n_arguments == 1)) return cli_usage("accept takes a TOKEN, a PORT or --all");
     json_t *arguments = NULL;
+    int64_t until = 0;
     char token[8];
     Port port;
+    if (cli->until && !until_parse(cli->until, cli_now(), &until))
+        return cli_usage("--until takes a time (18:00, \"2026-03-01 18:00\") or how long (30m, 2h)");
+    if (cli->until && until <= cli_now()) {
+        cli_error("--until is past already: nothing changed");
+        return EXIT_UNKNOWN;
+    }
     if (cli->all)
         arguments = json_pack("{sb}", "all", 1);
     else if (token_read(cli->arguments[0], token))
@@ -92,14 +131,10 @@ int command_accept(Cli *cli) {
         _cleanup_free_ char *escaped = text_escape(cli->arguments[0], strlen(cli->arguments[0]));
         return cli_usage("\"%s\" is neither a token (as K7Q2) nor a port (as 443/tcp)", escaped ? escaped : "");
     }
-    if (cli->reason) {
-        /* JSON wants UTF-8; what is none travels escaped. */
-        json_t *reason = json_string(cli->reason);
-        if (!reason) reason = document_string(cli->reason);
-        if (json_object_set_new(arguments, "reason", reason) < 0) {
-            json_decref(arguments);
-            return cli_failed(-ENOMEM);
-        }
+    if (accept_put_reason(cli, arguments) < 0 ||
+        (until && json_object_set_new(arguments, "until", json_integer(until)) < 0)) {
+        json_decref(arguments);
+        return cli_failed(-ENOMEM);
     }
     _cleanup_json_ json_t *answer = NULL;
     int code = request_run(cli, "accept", arguments, REQUEST_WAIT, EXIT_UNKNOWN, &answer);

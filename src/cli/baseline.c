@@ -2,15 +2,32 @@
 #include <errno.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/baseline.h"
 #include "notify/document.h"
 #include "notify/moment.h"
 #include "notify/phrase.h"
 #include "notify/rows.h"
 #include "store/state.h"
 
+static json_t *loans_json(const State *state) {
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < state->n_loans; i++) {
+        const Loan *loan = &state->loans[i];
+        char subject[SURFACE_TEXT_MAX], iso[MOMENT_TEXT_MAX];
+        json_t *one = json_pack("{s:s,s:b,s:s,s:o,s:o,s:o}", "subject", surface_subject(&loan->surface, subject),
+            "ahead", loan->ahead, "until", moment_iso(loan->until, iso), "by", document_string(loan->by), "reason",
+            document_string(loan->reason), "before", document_endpoints(&loan->before));
+        if (json_array_append_new(list, one) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
 static int print_json(const State *state, const json_t *endpoints) {
-    _cleanup_json_ json_t *whole = json_pack("{s:b,s:O}", "learned", state->learned, "endpoints", endpoints);
+    _cleanup_json_ json_t *whole = json_pack(
+        "{s:b,s:O,s:o}", "learned", state->learned, "endpoints", endpoints, "accepted_until", loans_json(state));
     _cleanup_free_ char *text = whole ? document_text_pretty(whole) : NULL;
     if (!text) return -ENOMEM;
     puts(text);
@@ -49,8 +66,19 @@ static int print_grid(const Cli *cli, const json_t *endpoints) {
     return grid_print(grid, stdout, "");
 }
 
-int command_baseline(Cli *cli) {
-    if (strcmp(cli->arguments[0], "show") != 0) return cli_usage("usage: portwatch baseline show");
+static void print_loans(const State *state) {
+    for (size_t i = 0; i < state->n_loans; i++) {
+        const Loan *loan = &state->loans[i];
+        char surface[SURFACE_TEXT_MAX], clock[MOMENT_TEXT_MAX];
+        _cleanup_json_ json_t *by = document_string_safe(loan->by);
+        printf("%s%s: %s until %s, accepted by %s\n", i == 0 ? "\n" : "", surface_format(&loan->surface, surface),
+            loan->ahead ? "what changes is accepted" : "as above", moment_clock(loan->until, cli_now(), clock),
+            by ? json_string_value(by) : "");
+    }
+}
+
+static int show(Cli *cli) {
+    if (cli->n_arguments != 1 || cli->reason) return cli_usage("usage: portwatch baseline show");
     _cleanup_(store_closep) Store *store = NULL;
     _cleanup_free_ char *reason = NULL;
     _cleanup_(state_done) State state = {0};
@@ -65,6 +93,17 @@ int command_baseline(Cli *cli) {
     if (!endpoints) return cli_failed(r < 0 ? r : -ENOMEM);
     r = cli->json ? print_json(&state, endpoints) : print_grid(cli, endpoints);
     if (r < 0) return cli_failed(r);
+    if (!cli->json) print_loans(&state);
     if (!cli->json && !state.learned) puts("\nportwatchd is still learning: more may come.");
     return EXIT_WELL;
+}
+
+int command_baseline(Cli *cli) {
+    static const struct {
+        const char *name;
+        int (*run)(Cli *cli);
+    } verbs[] = {{"show", show}, {"log", baseline_log}, {"diff", baseline_diff}, {"revert", baseline_revert}};
+    for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+        if (strcmp(cli->arguments[0], verbs[i].name) == 0) return verbs[i].run(cli);
+    return cli_usage("usage: portwatch baseline show|log|diff|revert ...");
 }

@@ -28,7 +28,7 @@ typedef struct Cli {
     Colours colours;
     /* the subcommand's own */
     bool all, follow;
-    const char *reason, *since;
+    const char *reason, *since, *until;
     char **arguments; /* NULL-terminated, without the subcommand's name */
     size_t n_arguments;
 } Cli;

@@ -57,8 +57,12 @@ static int add_rows(const Cli *cli, const Look *look, Grid *grid, const Endpoint
         else
             grid_cell(grid, "");
         bool first = i == 0 && mark->word;
+        const Loan *loan = first && mark->view ? state_loan(&look->state, &mark->view->surface) : NULL;
+        char clock[MOMENT_TEXT_MAX];
         if (first && incident && strcmp(mark->word, "match") != 0)
             grid_cellf(grid, "%s, incident %s", mark->word, incident->token);
+        else if (loan && !loan->ahead)
+            grid_cellf(grid, "%s, accepted until %s", mark->word, moment_clock(loan->until, cli_now(), clock));
         else
             grid_cell(grid, first ? mark->word : "");
         grid_paint(grid, word_colour(cli, mark->word), cli->colours.reset);
@@ -136,7 +140,11 @@ static int print_json(const Look *look, const Port *port, const Mark *marks, con
         const Endpoint *endpoint = &look->snapshot.endpoints.items[i];
         if (port && !port_holds(port, &marks[i].view->surface, endpoint)) continue;
         json_t *json = document_endpoint(endpoint);
+        const Loan *loan = marks[i].view ? state_loan(&look->state, &marks[i].view->surface) : NULL;
+        char iso[MOMENT_TEXT_MAX];
         if (!json ||
+            json_object_set_new(json, "accepted_until",
+                loan && !loan->ahead ? json_string(moment_iso(loan->until, iso)) : json_null()) < 0 ||
             json_object_set_new(json, "baseline", marks[i].word ? json_string(marks[i].word) : json_null()) < 0 ||
             json_array_append_new(list, json) < 0)
             return -ENOMEM;

@@ -5,7 +5,7 @@
 #include "portwatch-build.h"
 
 /* Options that only some subcommands take. */
-enum { TAKES_ALL = 1 << 0, TAKES_REASON = 1 << 1, TAKES_SINCE = 1 << 2, TAKES_FOLLOW = 1 << 3 };
+enum { TAKES_ALL = 1 << 0, TAKES_REASON = 1 << 1, TAKES_SINCE = 1 << 2, TAKES_FOLLOW = 1 << 3, TAKES_UNTIL = 1 << 4 };
 
 typedef struct Command {
     const char *name, *arguments, *help;
@@ -19,12 +19,14 @@ static const Command commands[] = {
     {"list", "[PORT]", "endpoints now, with owner, against the baseline", command_list, 0, 0, 1},
     {"diff", "[PORT...]", "baseline against a fresh look, as - and + rows", command_diff, 0, 0, SIZE_MAX},
     {"explain", "PORT", "why a port can or cannot be reached, and what to do next", command_explain, 0, 1, 1},
-    {"accept", "TOKEN|PORT|--all [--reason TEXT]", "makes what stands now the expected state", command_accept,
-        TAKES_ALL | TAKES_REASON, 0, 1},
+    {"accept", "TOKEN|PORT|--all [--reason TEXT] [--until TIME]",
+        "makes what stands now, or changes until then, the expected state", command_accept,
+        TAKES_ALL | TAKES_REASON | TAKES_UNTIL, 0, 1},
     {"ack", "TOKEN", "no more reminders for an incident", command_ack, 0, 1, 1},
     {"pause", "DURATION [PORT]", "no alerts for a time; history goes on", command_pause, 0, 1, 2},
     {"resume", "[PORT]", "ends a pause, or all of them", command_resume, 0, 0, 1},
-    {"baseline", "show", "what is expected", command_baseline, 0, 1, 1},
+    {"baseline", "show|log|diff|revert ...", "what is expected, since when and by whom; and back to an earlier version",
+        command_baseline, TAKES_REASON, 1, 3},
     {"history", "[PORT] [--since T] [--follow]", "what was observed and what was told", command_history,
         TAKES_SINCE | TAKES_FOLLOW, 0, 1},
     {"test", "[NOTIFIER...]", "a test message through the daemon, waits for the answer", command_test, 0, 0, SIZE_MAX},
@@ -41,16 +43,22 @@ static void help(FILE *out) {
     }
     grid_print(grid, out, "  ");
     grid_free(grid);
-    fputs("\nPORT is 443/tcp, tcp/443, https/tcp, or 443 for tcp and udp; tcp/ephemeral for the ephemeral ones "
-          "together.\n"
-          "\n"
-          "  --json            the same for programs\n"
-          "  --config FILE     the configuration (" PORTWATCH_CONFIG ")\n"
-          "  --state-dir DIR   baseline, queue and history (" PORTWATCH_STATE_DIR ")\n"
-          "  --plugin-dir DIR  notifier plugins (" PORTWATCH_PLUGIN_DIR ")\n"
-          "  --help, --version\n"
-          "\n"
-          "See portwatch(1), portwatch.conf(5).\n",
+    fputs(
+        "\nPORT is 443/tcp, tcp/443, https/tcp, or 443 for tcp and udp; tcp/ephemeral for the ephemeral ones "
+        "together.\n"
+        "TIME is 18:00, \"2026-03-01 18:00\", or how long: 30m, 2h. accept --until of a difference is a loan: what "
+        "was\n"
+        "expected before returns then. accept PORT --until where nothing differs approves ahead: what changes on that\n"
+        "port until then is accepted, and stays so.\n"
+        "baseline log [PORT], diff [VERSION [VERSION]], revert VERSION [PORT] [--reason TEXT].\n"
+        "\n"
+        "  --json            the same for programs\n"
+        "  --config FILE     the configuration (" PORTWATCH_CONFIG ")\n"
+        "  --state-dir DIR   baseline, queue and history (" PORTWATCH_STATE_DIR ")\n"
+        "  --plugin-dir DIR  notifier plugins (" PORTWATCH_PLUGIN_DIR ")\n"
+        "  --help, --version\n"
+        "\n"
+        "See portwatch(1), portwatch.conf(5).\n",
         out);
 }
 
@@ -73,6 +81,7 @@ enum {
     OPTION_REASON,
     OPTION_SINCE,
     OPTION_FOLLOW,
+    OPTION_UNTIL,
 };
 
 static const struct option long_options[] = {
@@ -88,6 +97,7 @@ static const struct option long_options[] = {
     {"reason", required_argument, NULL, OPTION_REASON},
     {"since", required_argument, NULL, OPTION_SINCE},
     {"follow", no_argument, NULL, OPTION_FOLLOW},
+    {"until", required_argument, NULL, OPTION_UNTIL},
     {0},
 };
 
@@ -128,6 +138,10 @@ static int read_options(int argc, char **argv, Cli *cli, unsigned *taken) {
         case OPTION_FOLLOW:
             cli->follow = true;
             *taken |= TAKES_FOLLOW;
+            break;
+        case OPTION_UNTIL:
+            cli->until = optarg;
+            *taken |= TAKES_UNTIL;
             break;
         case OPTION_HELP:
             help(stdout);

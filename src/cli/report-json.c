@@ -42,6 +42,14 @@ static json_t *pause_json(const Report *report, size_t i) {
     return json_pack("{s:s?,s:o}", "subject", *subject ? subject : NULL, "until", moment(pause->until));
 }
 
+static json_t *loan_json(const Report *report, size_t i) {
+    const Loan *loan = &report->state.loans[i];
+    char subject[SURFACE_TEXT_MAX];
+    return json_pack("{s:s,s:b,s:o,s:o,s:o,s:o}", "subject", surface_subject(&loan->surface, subject), "ahead",
+        loan->ahead, "made", moment(loan->made), "until", moment(loan->until), "by", document_string(loan->by),
+        "reason", document_string(loan->reason));
+}
+
 static json_t *notifier_json(const Report *report, size_t i) {
     const NotifierHealth *health = &report->notifiers[i];
     const NotifierRule *rule = rules_notifier(report->rules, health->name);
@@ -68,15 +76,16 @@ static json_t *note_json(const Report *report, size_t i) {
 int report_print_json(const Report *report) {
     json_t *incidents = array_of(report, report->state.n_incidents, incident_json);
     json_t *pauses = array_of(report, report->state.n_pauses, pause_json);
+    json_t *loans = array_of(report, report->state.n_loans, loan_json);
     json_t *notifiers = array_of(report, report->n_notifiers, notifier_json);
     json_t *failed = array_of(report, report->n_failed, failed_json);
     json_t *notes = array_of(report, strv_length(report->notes), note_json);
     json_t *coverage = report->coverage ? json_incref(report->coverage) : json_null();
-    _cleanup_json_ json_t *whole =
-        json_pack("{s:b,s:o,s:{s:b,s:i},s:o,s:o,s:o,s:o,s:o,s:o,s:i}", "running", report->running == 1,
-            "database_error", document_string_safe(report->store_reason), "baseline", "learned", report->state.learned,
-            "endpoints", (int)report->state.baseline.n, "coverage", coverage, "incidents", incidents, "pauses", pauses,
-            "notifiers", notifiers, "refused_messages", failed, "notes", notes, "exit", report->exit_code);
+    _cleanup_json_ json_t *whole = json_pack("{s:b,s:o,s:{s:b,s:i},s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:i}", "running",
+        report->running == 1, "database_error", document_string_safe(report->store_reason), "baseline", "learned",
+        report->state.learned, "endpoints", (int)report->state.baseline.n, "coverage", coverage, "incidents", incidents,
+        "pauses", pauses, "accepted_until", loans, "notifiers", notifiers, "refused_messages", failed, "notes", notes,
+        "exit", report->exit_code);
     _cleanup_free_ char *text = whole ? document_text_pretty(whole) : NULL;
     if (!text) return -ENOMEM;
     puts(text);

@@ -91,6 +91,20 @@ static void print_pauses(const Cli *cli, const Report *report) {
     }
 }
 
+static void print_loans(const Cli *cli, const Report *report) {
+    for (size_t i = 0; i < report->state.n_loans; i++) {
+        const Loan *loan = &report->state.loans[i];
+        char surface[SURFACE_TEXT_MAX], clock[MOMENT_TEXT_MAX];
+        surface_format(&loan->surface, surface);
+        moment_clock(loan->until, report->now, clock);
+        _cleanup_json_ json_t *by = document_string_safe(loan->by), *why = document_string_safe(loan->reason);
+        _cleanup_free_ char *text = text_printf("%s, %s until %s by %s%s%s", surface,
+            loan->ahead ? "what changes there" : "as it is now", clock, by ? json_string_value(by) : "",
+            loan->reason ? ": " : "", loan->reason && why ? json_string_value(why) : "");
+        if (text) print_line(cli, "accepted", cli->colours.yellow, text);
+    }
+}
+
 /* The worst first, then the oldest. */
 static int incident_compare(const void *a, const void *b) {
     const Incident *x = *(const Incident *const *)a, *y = *(const Incident *const *)b;
@@ -205,6 +219,7 @@ int report_print(const Cli *cli, const Report *report) {
     print_daemon(cli, report);
     print_watch(cli, report);
     print_pauses(cli, report);
+    print_loans(cli, report);
     int r = print_incidents(cli, report);
     if (r >= 0) r = print_notifiers(cli, report);
     if (r >= 0) r = print_failed(cli, report);

@@ -10,24 +10,42 @@
 
 #define WHO_MAX 256
 
-/* Who asks: behind sudo the person, not root. It is a name for people, not a proof. */
-static void read_who(char buffer[static WHO_MAX]) {
-    const char *sudo = getenv("SUDO_USER");
-    if (sudo && *sudo && geteuid() == 0) {
-        snprintf(buffer, WHO_MAX, "%s", sudo);
-        return;
-    }
-    char login[WHO_MAX];
-    if (getuid() == 0 && getlogin_r(login, sizeof login) == 0 && *login) {
-        snprintf(buffer, WHO_MAX, "%s", login);
-        return;
-    }
+static void user_name(uid_t uid, char buffer[static WHO_MAX]) {
     struct passwd entry, *found = NULL;
     char text[4096];
-    if (getpwuid_r(getuid(), &entry, text, sizeof text, &found) == 0 && found)
+    if (getpwuid_r(uid, &entry, text, sizeof text, &found) == 0 && found)
         snprintf(buffer, WHO_MAX, "%s", found->pw_name);
     else
-        snprintf(buffer, WHO_MAX, "uid %u", getuid());
+        snprintf(buffer, WHO_MAX, "uid %u", uid);
+}
+
+/* As whom this session was logged in to: the kernel's word, which sudo and su do not change. False: in none. */
+static bool login_name(char buffer[static WHO_MAX]) {
+    unsigned uid = UINT32_MAX;
+    FILE *in = fopen("/proc/self/loginuid", "re");
+    if (!in) return false;
+    bool read = fscanf(in, "%u", &uid) == 1;
+    fclose(in);
+    if (!read || uid == UINT32_MAX) return false;
+    user_name(uid, buffer);
+    return true;
+}
+
+/* Who asks: behind sudo the person, not root. Only who may write the database gets to ask (root and the daemon's own
+ * user), and root may claim any name: where the session's login is another than the name, both are written down. */
+static void read_who(char buffer[static WHO_MAX]) {
+    const char *sudo = getenv("SUDO_USER");
+    char login[WHO_MAX];
+    bool logged_in = login_name(login);
+    if (!sudo || !*sudo || geteuid() != 0) {
+        if (logged_in && getuid() == 0)
+            snprintf(buffer, WHO_MAX, "%s", login);
+        else
+            user_name(getuid(), buffer);
+    } else if (logged_in && strcmp(login, sudo) != 0)
+        snprintf(buffer, WHO_MAX, "%.100s (logged in as %.100s)", sudo, login);
+    else
+        snprintf(buffer, WHO_MAX, "%s", sudo);
 }
 
 /* 0, or the exit code `failed` with the reason said. */

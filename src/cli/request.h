@@ -2,7 +2,8 @@
 /* Requests: what the command line asks of the daemon, and the answers. Both sides keep to this page.
  *
  * A request is a row of the request table (store/request.h) with a verb, JSON arguments and who asks (SUDO_USER, else
- * the login name, else "uid N": raw text that the daemon escapes). The daemon applies it in one transaction with its
+ * the session's login, else the user, else "uid N"; "ops (logged in as ann)" where the first two differ: raw text that
+ * the daemon escapes). The table can be written by root and by the daemon's user alone. The daemon applies it in one transaction with its
  * answer: an exit code and a JSON text.
  *
  * verb      arguments                                                       exit codes
@@ -10,6 +11,11 @@
  *           "reason": string (may be absent)                                2 nothing changed (unknown token, moved,
  *                                                                             stated by the configuration, not seen
  *                                                                             completely); with "all": not everything
+ *           "until": realtime microseconds (may be absent): what was      2 with a port: nothing differs, or it is past
+ *           expected before returns then; with "port", where nothing
+ *           differs: what changes there until then is accepted
+ * revert    "version": integer; "port": PORT (absent: all);                 0 done, or it is that already; 2 no such
+ *           "reason" (may be absent)                                        version, or no longer kept
  * ack       "token"                                                         0; 2 unknown token
  * pause     "duration": microseconds (> 0);                                 0
  *           "port": PORT (absent: every port)
@@ -27,7 +33,10 @@
  *                 "after": [endpoint]}: the baseline rows that left and that came in (document_endpoints)
  *     "told", "now"  accept of a token whose port differs now: what was last told and what stands, [endpoint]
  *     "stated"    accept of what the configuration states: "FILE:LINE"
- *     "until"     pause: realtime microseconds
+ *     "until"     pause, accept: realtime microseconds
+ *     "ahead", "lent"  accept of a port: surfaces where what changes until then is accepted; and where what was
+ *                 accepted for a time is now for another, or without "until" for good
+ *     "changed"   revert: array of {"port", "before", "after"}, as "accepted"
  *     "results"   test: array of {"notifier": name, "delivered": bool, "reason": string or null (escaped),
  *                 "recipients": [{"recipient": string, "delivered": bool, "code": int, "reason": string or null}]}
  *

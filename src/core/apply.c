@@ -24,6 +24,8 @@ void state_done(State *state) {
     for (size_t i = 0; i < state->n_incidents; i++) incident_done(&state->incidents[i]);
     free(state->incidents);
     free(state->pauses);
+    for (size_t i = 0; i < state->n_loans; i++) loan_done(&state->loans[i]);
+    free(state->loans);
     free(state->settling);
     for (size_t i = 0; i < state->n_causes; i++) cause_done(&state->causes[i]);
     free(state->causes);
@@ -65,6 +67,19 @@ static int apply_baseline(Endpoints *baseline, const Decision *decision) {
             if (r < 0) return r;
         }
     return endpoints_sort(baseline);
+}
+
+const char *version_kind_name(VersionKind kind) {
+    static const char *const names[VERSION_MAX] = {
+        [VERSION_LEARNED] = "learned",
+        [VERSION_ACCEPTED] = "accepted",
+        [VERSION_JOINED] = "joined",
+        [VERSION_ROLLED] = "rolled",
+        [VERSION_REVERTED] = "reverted",
+        [VERSION_IMPORTED] = "imported",
+        [VERSION_EXPIRED] = "expired",
+    };
+    return names[kind];
 }
 
 /* A stored incident by id. */
@@ -146,6 +161,13 @@ static int apply_committed(State *state, Decision *decision) {
         free(state->pauses);
         state->pauses = TAKE_PTR(decision->pauses);
         state->n_pauses = decision->n_pauses;
+    }
+    if (decision->loans_changed) {
+        for (size_t i = 0; i < state->n_loans; i++) loan_done(&state->loans[i]);
+        free(state->loans);
+        state->loans = TAKE_PTR(decision->loans);
+        state->n_loans = decision->n_loans;
+        decision->n_loans = 0;
     }
     return r;
 }

@@ -137,7 +137,7 @@ static int add_expected(Endpoints *list, const Endpoint *seen, const Endpoint *k
 }
 
 int decision_move_baseline(Decision *decision, const View *view, const Now *now, bool join) {
-    BaselineChange change = {.surface = view->surface};
+    BaselineChange change = {.surface = view->surface, .kind = VERSION_JOINED};
     bool clients = surface_of_clients(&view->surface);
     int r = rows_copy(&view->baseline, &change.before);
     if (r >= 0 && clients) r = rows_copy(&view->baseline, &change.after);
@@ -167,6 +167,7 @@ int decision_learn(Decision *decision, const View *view, const Now *now) {
     for (size_t i = 0; i < view->baseline.n; i++) learned.realtime = earlier_since(view->baseline.items[i], &learned);
     int r = decision_move_baseline(decision, view, &learned, true);
     if (r < 0) return r;
+    decision->baseline[decision->n_baseline - 1].kind = VERSION_LEARNED;
     Endpoints *after = &decision->baseline[decision->n_baseline - 1].after;
     size_t n = after->n;
     for (size_t i = 0; i < view->baseline.n && r >= 0; i++)
@@ -184,9 +185,36 @@ int decision_copy_pauses(Decision *decision, const State *state) {
     return 0;
 }
 
+int decision_sign(Decision *decision, VersionKind kind, const char *by, const char *why) {
+    BaselineChange *change = &decision->baseline[decision->n_baseline - 1];
+    change->kind = kind;
+    if ((by && !(change->by = strdup(by))) || (why && !(change->why = strdup(why)))) return -ENOMEM;
+    return 0;
+}
+
+int decision_set_baseline(
+    Decision *decision, const Surface *surface, const Rows *before, const Rows *after, const Now *now) {
+    BaselineChange change = {.surface = *surface, .kind = VERSION_JOINED};
+    int r = rows_copy(before, &change.before);
+    if (r >= 0) r = rows_copy(after, &change.after);
+    for (size_t i = 0; r >= 0 && i < change.after.n; i++) {
+        Endpoint *row = &change.after.items[i];
+        const Endpoint *known = row->since ? NULL : rows_find(before, row);
+        if (!row->since) row->since = known && known->since ? known->since : now->realtime;
+    }
+    if (r >= 0) r = grow(&decision->baseline, decision->n_baseline, sizeof change);
+    if (r < 0) {
+        endpoints_done(&change.before);
+        endpoints_done(&change.after);
+        return r;
+    }
+    decision->baseline[decision->n_baseline++] = change;
+    return 0;
+}
+
 bool decision_writes(const Decision *d) {
-    return d->n_events || d->n_updates || d->n_baseline || d->n_transitions || d->pauses_changed || d->learned ||
-           d->namespaces_change;
+    return d->n_events || d->n_updates || d->n_baseline || d->n_transitions || d->pauses_changed || d->loans_changed ||
+           d->learned || d->namespaces_change;
 }
 
 void decision_done(Decision *decision) {
@@ -195,7 +223,11 @@ void decision_done(Decision *decision) {
     for (size_t i = 0; i < decision->n_baseline; i++) {
         endpoints_done(&decision->baseline[i].before);
         endpoints_done(&decision->baseline[i].after);
+        free(decision->baseline[i].by);
+        free(decision->baseline[i].why);
     }
+    for (size_t i = 0; i < decision->n_loans; i++) loan_done(&decision->loans[i]);
+    free(decision->loans);
     for (size_t i = 0; i < decision->n_transitions; i++) transition_done(&decision->transitions[i]);
     free(decision->events);
     free(decision->updates);

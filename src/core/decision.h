@@ -17,6 +17,15 @@ int decision_move_baseline(Decision *decision, const View *view, const Now *now,
 /* The view's baseline grows by what is seen; first learning. */
 int decision_learn(Decision *decision, const View *view, const Now *now);
 int decision_copy_pauses(Decision *decision, const State *state);
+/* Says of the last change of the baseline why it was made and by whom; both may be NULL. */
+int decision_sign(Decision *decision, VersionKind kind, const char *by, const char *why);
+/* The surface's rows become these (sorted, copied); one without a date takes that of its row before, else now. */
+int decision_set_baseline(
+    Decision *decision, const Surface *surface, const Rows *before, const Rows *after, const Now *now);
+/* Makes the decision's own list of loans, once. */
+int decision_copy_loans(Decision *decision, const State *state);
+/* Takes the loan in the place of the surface's, which goes; NULL: it only goes. */
+int decision_put_loan(Decision *decision, const State *state, const Surface *surface, Loan *loan);
 
 /* The endpoint's owners become those of `from`. */
 int endpoint_share_owners(Endpoint *endpoint, const Endpoint *from);

@@ -212,6 +212,9 @@ static int act_on_incident(Step *step, const View *view, const Incident *inciden
 }
 
 static int act(Step *step, const View *view, const Incident *incident, const Settling *s) {
+    bool lent = false;
+    int done = step_settle_loan(step, view, incident, s, &lent);
+    if (done < 0 || lent) return done;
     if ((incident || view->watch == WATCH_ALERT) && returns(step, view, incident)) {
         bool told;
         int r = flap_return(step, view, incident, s, incident ? incident->opened : s->start_realtime, &told);
@@ -300,6 +303,9 @@ static int forget(Step *step, const View *view, const Incident *incident) {
 }
 
 static int step_view(Step *step, const View *view) {
+    bool over = false;
+    int lent = step_loan(step, view, &over);
+    if (lent < 0 || over) return lent;
     const Incident *incident = view->ignore ? NULL : step_incident(step, &view->surface);
     const Settling *old = step_settling(step, view);
     if (view->surface.namespace[0] && step->rules->namespaces != SCOPE_ALL) return forget(step, view, incident);
@@ -332,8 +338,9 @@ static bool settles_with_namespace(const Step *step, const Surface *surface) {
 static int step_views(Step *step) {
     const State *state = step->state;
     size_t n = 0;
-    _cleanup_free_ Surface *more = malloc((state->n_incidents + state->n_settling + 1) * sizeof *more);
+    _cleanup_free_ Surface *more = malloc((state->n_incidents + state->n_settling + state->n_loans + 1) * sizeof *more);
     if (!more) return -ENOMEM;
+    for (size_t i = 0; i < state->n_loans; i++) more[n++] = state->loans[i].surface;
     for (size_t i = 0; i < state->n_incidents; i++)
         if (state->incidents[i].aspect == ASPECT_SURFACE) more[n++] = state->incidents[i].surface;
     for (size_t i = 0; i < state->n_settling; i++)

@@ -52,6 +52,19 @@ typedef struct Pause {
     int64_t ends;    /* the same in boottime, which nobody sets; 0 after a restart: not known. Memory only */
 } Pause;
 
+/* An acceptance that ends, or one that was given ahead. One a surface. */
+typedef struct Loan {
+    Surface surface;
+    bool ahead;       /* nothing differed: what changes there until then is accepted, for good */
+    Endpoints before; /* else: what is expected again afterwards */
+    int64_t made;     /* realtime microseconds, as `until` */
+    int64_t until;
+    int64_t ends;      /* the same in boottime, which nobody sets; 0: not known. Memory only */
+    char *by, *reason; /* reason may be NULL */
+} Loan;
+
+void loan_done(Loan *loan);
+
 /* What the daemon knows; the stored part is loaded by store/ at start. Zero-initialised is "first start". */
 typedef struct State {
     bool learned;            /* first learning is over */
@@ -61,6 +74,8 @@ typedef struct State {
     size_t n_incidents;
     Pause *pauses;
     size_t n_pauses;
+    Loan *loans;
+    size_t n_loans;
     /* memory only */
     Settling *settling;
     size_t n_settling;
@@ -75,11 +90,27 @@ typedef struct State {
 
 void state_done(State *state);
 
+/* Why the baseline changed. */
+typedef enum VersionKind {
+    VERSION_LEARNED,
+    VERSION_ACCEPTED,
+    VERSION_JOINED, /* came in or left without anybody being told */
+    VERSION_ROLLED, /* told once, now the new normal */
+    VERSION_REVERTED,
+    VERSION_IMPORTED,
+    VERSION_EXPIRED, /* a time-limited acceptance is over */
+    VERSION_MAX,
+} VersionKind;
+
+const char *version_kind_name(VersionKind kind); /* "learned", ... */
+
 /* The new expected rows of one surface: they replace every baseline row of that surface. */
 typedef struct BaselineChange {
     Surface surface;
     Endpoints before; /* rows to remove, by key */
     Endpoints after;  /* rows to add; `since` set */
+    VersionKind kind;
+    char *by, *why; /* who did it and why, raw; NULL: nobody, nothing said */
 } BaselineChange;
 
 typedef struct Decision {
@@ -94,6 +125,9 @@ typedef struct Decision {
     Pause *pauses; /* the whole new list, if pauses_changed */
     size_t n_pauses;
     bool pauses_changed;
+    Loan *loans; /* the whole new list, if loans_changed */
+    size_t n_loans;
+    bool loans_changed;
     bool learned;           /* first learning ends with this decision */
     bool namespaces_change; /* with this decision namespaces_learned becomes the state's */
     bool namespaces_learned;
@@ -140,6 +174,8 @@ typedef enum RequestResult {
     REQUEST_UNSEEN,   /* the port's tables could not be read completely */
     REQUEST_FLAPPING, /* it comes and goes, and is as expected now */
     REQUEST_SELF,     /* the incident is portwatch's own: there is nothing to accept */
+    REQUEST_POOLED,   /* the port is one of the ephemeral ones, which are one surface */
+    REQUEST_SAME,     /* the baseline is that already */
 } RequestResult;
 
 /* What to accept and in whose name. */
@@ -147,7 +183,12 @@ typedef struct Acceptance {
     const char *token;       /* an incident's, takes exactly the rows last told; or NULL */
     const Surface *surface;  /* takes the present difference of this port; NULL with token NULL: of all */
     const char *by, *reason; /* reason may be NULL */
+    int64_t until;           /* realtime, later than now: what was expected before returns then. 0: for good */
+    bool ahead;              /* with `until` and `surface`, where nothing differs: what changes there is accepted */
 } Acceptance;
+
+/* Longest time for which something is accepted. */
+#define ENGINE_LOAN_MAX (366 * 86400 * USEC_PER_SEC)
 
 /* A positive RequestResult, 0 (REQUEST_DONE) with a decision to commit and apply, or -ENOMEM. `ret_at` (may be NULL) is
  * filled with the surface concerned where the result is REQUEST_MOVED or REQUEST_STATED. */
@@ -159,6 +200,27 @@ int engine_acknowledge(const State *state, const Now *now, const char *token, co
 int engine_pause(
     const State *state, const Now *now, const Surface *surface, int64_t duration, const char *by, Decision *ret);
 int engine_resume(const State *state, const Now *now, const Surface *surface, const char *by, Decision *ret);
+
+/* A whole new baseline and in whose name. */
+typedef struct Replacement {
+    VersionKind kind;      /* VERSION_REVERTED or VERSION_IMPORTED */
+    const Endpoints *rows; /* sorted */
+    const Surface *only;   /* these surfaces; NULL: all */
+    size_t n_only;
+    const char *by, *reason; /* reason may be NULL */
+    const char *what;        /* "version 12", "golden.conf": for people, escaped */
+} Replacement;
+
+/* The baseline becomes what it says: REQUEST_DONE with a decision, REQUEST_SAME, or -ENOMEM. What differs then settles
+ * and is told as ever; an incident of which the told state is expected now is resolved as accepted. */
+int engine_replace_baseline(const Rules *rules, const State *state, const Snapshot *snapshot, const Now *now,
+    const Replacement *replacement, Decision *ret);
+
+/* After a load, before the first step: waits by boottime, none longer than it was meant to be, whatever the clock says.
+ */
+void state_start_loans(State *state, const Now *now);
+/* The loan of a surface; NULL: none. */
+const Loan *state_loan(const State *state, const Surface *surface);
 
 /* The open incident of a token or surface; NULL: none. */
 const Incident *state_incident(const State *state, const char *token);

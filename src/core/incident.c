@@ -103,6 +103,9 @@ const char *transition_name(TransitionKind kind) {
         [TRANSITION_ACKNOWLEDGED] = "acknowledged",
         [TRANSITION_PAUSED] = "paused",
         [TRANSITION_RESUMED] = "resumed",
+        [TRANSITION_EXPIRED] = "expired",
+        [TRANSITION_REVERTED] = "reverted",
+        [TRANSITION_IMPORTED] = "imported",
         [TRANSITION_NOTICE] = "notice",
     };
     return names[kind];

@@ -73,6 +73,7 @@ typedef struct Event {
     Ending ending;     /* EVENT_RESOLVED only */
     char *by;          /* who accepted; NULL */
     char *reason;      /* why, as given with accept; NULL */
+    int64_t until;     /* it was accepted until then; 0: for good */
     Change change;
     Reach reach;
     Severity severity;
@@ -105,7 +106,10 @@ typedef enum TransitionKind {
     TRANSITION_ACKNOWLEDGED,
     TRANSITION_PAUSED,
     TRANSITION_RESUMED,
-    TRANSITION_NOTICE, /* self events */
+    TRANSITION_EXPIRED,  /* an acceptance that was limited in time is over */
+    TRANSITION_REVERTED, /* the baseline went back to an earlier version */
+    TRANSITION_IMPORTED, /* the baseline was taken from a file */
+    TRANSITION_NOTICE,   /* self events */
     TRANSITION_MAX,
 } TransitionKind;
 

@@ -49,6 +49,37 @@ static int move_baseline(Step *step, const View *view, const Incident *incident)
     return r;
 }
 
+/* "for 2h by ann: planned", escaped. NULL: no memory. */
+static char *acceptance_words(const Step *step, const Acceptance *a, const char *how) {
+    char lasts[DURATION_TEXT_MAX] = "";
+    if (a->until) duration_format(a->until - step->now->realtime, lasts);
+    _cleanup_free_ char *text = text_printf("%s%s%s%sby %s%s%s", how, a->until ? "for " : "", lasts,
+        a->until ? " " : "", a->by, a->reason ? ": " : "", a->reason ? a->reason : "");
+    return text ? text_escape(text, strlen(text)) : NULL;
+}
+
+/* Until when; what was lent before stays what returns. `before` NULL: given ahead. */
+static int lend(Step *step, const Surface *surface, const Acceptance *a, const Rows *before) {
+    const Loan *old = state_loan(step->state, surface);
+    if (!a->until) return old && before ? decision_put_loan(step->out, step->state, surface, NULL) : 0;
+    const Now *now = step->now;
+    int64_t until = earlier_of(a->until, now->realtime + ENGINE_LOAN_MAX);
+    Loan loan = {.surface = *surface,
+        .ahead = !before,
+        .made = now->realtime,
+        .until = until,
+        .ends = now->boottime + until - now->realtime};
+    int r = 0;
+    if (before && old && !old->ahead)
+        r = endpoints_copy(&old->before, &loan.before);
+    else if (before)
+        r = rows_copy(before, &loan.before);
+    if (!(loan.by = strdup(a->by)) || (a->reason && !(loan.reason = strdup(a->reason)))) r = -ENOMEM;
+    if (r >= 0) r = decision_put_loan(step->out, step->state, surface, &loan);
+    loan_done(&loan);
+    return r;
+}
+
 static int accept_view(Step *step, const View *view, const Incident *incident, const Acceptance *a, Surface *ret_at) {
     if (ret_at) *ret_at = view->surface;
     if (!view->decided) return REQUEST_UNSEEN;
@@ -56,13 +87,14 @@ static int accept_view(Step *step, const View *view, const Incident *incident, c
     int r = difference_make(&view->surface, view->rule, &view->seen, &view->seen, &left);
     if (r < 0) return r;
     if (left.change != CHANGE_NONE) return REQUEST_STATED;
-    char text[512];
-    snprintf(text, sizeof text, "by %s%s%s", a->by, a->reason ? ": " : "", a->reason ? a->reason : "");
-    _cleanup_free_ char *escaped = text_escape(text, strlen(text));
+    _cleanup_free_ char *escaped = acceptance_words(step, a, "");
     if (!escaped) return -ENOMEM;
+    step->until = a->until;
     r = decision_add_transition(step->out, TRANSITION_ACCEPTED, step->now, &view->surface, view->difference.change,
         &view->baseline, &view->seen, incident ? incident->token : NULL, escaped);
     if (r >= 0) r = move_baseline(step, view, incident);
+    if (r >= 0) r = decision_sign(step->out, VERSION_ACCEPTED, a->by, a->reason);
+    if (r >= 0) r = lend(step, &view->surface, a, &view->baseline);
     if (r >= 0 && incident)
         r = step_tell_resolved(step, view, incident, ENDING_ACCEPTED, step->now->realtime, a->by, a->reason);
     return r;
@@ -89,6 +121,44 @@ static int accept_token(Step *step, const Views *views, const Acceptance *a, Sur
     int r = compare_told(view, incident, &moved);
     if (r < 0) return r;
     return moved ? REQUEST_MOVED : accept_view(step, view, incident, a, ret_at);
+}
+
+/* What is accepted for a time already: for longer, for less, or for good. */
+static int accept_lent(Step *step, const Loan *loan, const Acceptance *a) {
+    Rows before = {0};
+    _cleanup_free_ char *words = acceptance_words(step, a, a->until ? "" : "for good ");
+    int r = words ? rows_borrow(&loan->before, &before) : -ENOMEM;
+    if (r >= 0)
+        r = decision_add_transition(
+            step->out, TRANSITION_ACCEPTED, step->now, &loan->surface, CHANGE_NONE, NULL, NULL, NULL, words);
+    if (r >= 0) r = lend(step, &loan->surface, a, &before);
+    free(before.items);
+    return r;
+}
+
+/* Nothing differs: what will is accepted. */
+static int accept_ahead(Step *step, const Acceptance *a) {
+    const Endpoint row = {.protocol = a->surface->protocol, .port = a->surface->port};
+    Surface at = a->surface->port ? surface_of(step->rules, step->snapshot, &row) : *a->surface;
+    if (surface_compare(&at, a->surface) != 0) return REQUEST_POOLED;
+    if (a->surface->port && rule_states(rules_find_in(step->rules, "", a->surface->protocol, a->surface->port)))
+        return REQUEST_STATED;
+    _cleanup_free_ char *words = acceptance_words(step, a, "ahead ");
+    int r = words ? decision_add_transition(
+                        step->out, TRANSITION_ACCEPTED, step->now, a->surface, CHANGE_NONE, NULL, NULL, NULL, words)
+                  : -ENOMEM;
+    return r < 0 ? r : lend(step, a->surface, a, NULL);
+}
+
+static int accept_port(Step *step, const Views *views, const Acceptance *a, Surface *ret_at) {
+    const View *view = views_find(views, a->surface);
+    int r = view ? accept_surface(step, view, a, ret_at) : REQUEST_NOTHING;
+    if (r != REQUEST_NOTHING) return r;
+    const Loan *loan = state_loan(step->state, a->surface);
+    if (loan && !loan->ahead) return accept_lent(step, loan, a);
+    if (!a->until || !a->ahead) return REQUEST_NOTHING;
+    if (ret_at) *ret_at = *a->surface;
+    return accept_ahead(step, a);
 }
 
 static int accept_all(Step *step, const Views *views, const Acceptance *a, Surface *ret_at) {
@@ -121,10 +191,9 @@ int engine_accept(const Rules *rules, const State *state, const Snapshot *snapsh
     if (r < 0) return r;
     if (acceptance->token)
         r = accept_token(&step, &views, acceptance, ret_at);
-    else if (acceptance->surface) {
-        const View *view = views_find(&views, acceptance->surface);
-        r = view ? accept_surface(&step, view, acceptance, ret_at) : REQUEST_NOTHING;
-    } else
+    else if (acceptance->surface)
+        r = accept_port(&step, &views, acceptance, ret_at);
+    else
         r = accept_all(&step, &views, acceptance, ret_at);
     /* Of --all what could be accepted stays decided; a single refusal decides nothing. */
     if (r < 0 || (r > 0 && (acceptance->token || acceptance->surface))) decision_done(ret);

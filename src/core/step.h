@@ -10,6 +10,7 @@ typedef struct Step {
     const Now *now;
     int64_t patience; /* without a look for longer nobody can say that a difference lasted */
     bool gap;         /* that long since the last step */
+    int64_t until;    /* of an acceptance that ends: when */
     Decision *out;
     const Incident **incidents; /* the state's, by surface */
     size_t n_incidents;
@@ -54,6 +55,16 @@ int64_t step_paused_until(const Step *step, const Surface *surface);
 
 /* Does the baseline roll here? Where nothing but the baseline is expected: what is stated cannot roll. */
 bool step_rolls(const Step *step, const PortRule *rule);
+/* What a loan says to a view, before anything else is decided. *ret_over: it was over, and the baseline is what it was
+ * before: what differs then is seen at the next look. */
+int step_loan(Step *step, const View *view, bool *ret_over);
+/* The same of a difference that has settled: it was approved ahead, or what was lent came back early. *ret_done:
+ * nothing is to be told of it. */
+int step_settle_loan(Step *step, const View *view, const Incident *incident, const Settling *s, bool *ret_done);
+/* Boottime microseconds that are left. */
+int64_t loan_left(const Loan *loan, const Now *now);
+/* Is what a section states no matter of the baseline? Then nothing can be accepted there. */
+bool rule_states(const PortRule *rule);
 
 /* The event, its line of history and the incident as it stands after it, for the view's difference: opened, or with
  * `old` changed. `settling` says since when, and whether its cause was asked for. With baseline = rolling the baseline

@@ -94,6 +94,7 @@ int step_tell_difference(Step *step, const View *view, const Incident *old, cons
         set_reminder(step, view, incident);
     if (r >= 0) r = add_event_transition(step, old ? TRANSITION_CHANGED : TRANSITION_OPENED, &e, NULL);
     if (r >= 0 && rolling) r = decision_move_baseline(step->out, view, step->now, false);
+    if (r >= 0 && rolling) r = decision_sign(step->out, VERSION_ROLLED, NULL, NULL);
     if (r >= 0) r = decision_add_event(step->out, &e);
     event_done(&e);
     return r;
@@ -151,6 +152,7 @@ int step_tell_resolved(Step *step, const View *view, const Incident *old, Ending
     if (r >= 0) r = endpoints_copy(&old->told, &e.before);
     if (by && !(e.by = strdup(by))) r = -ENOMEM;
     if (reason && !(e.reason = strdup(reason))) r = -ENOMEM;
+    if (ending == ENDING_ACCEPTED) e.until = step->until;
     e.incident.state = ending == ENDING_ACCEPTED ? INCIDENT_ACCEPTED : INCIDENT_RESOLVED;
     e.incident.last_event = e.time;
     e.incident.next_reminder = 0;

@@ -15,6 +15,12 @@ int answer_text(Answer *answer, int code, const char *format, ...) __attribute__
  * the answer any more and there was nothing to decide; a StoreError; or negative errno. */
 int answer_reply(Daemon *d, const Request *request, Decision *decision, const Answer *answer);
 
+/* PORT of the contract (cli/request.h): one surface, or tcp and udp. How many; 0 if it is none. */
+size_t answer_port(const json_t *port, Surface ret[static 2]);
+
+/* baseline.c: `portwatch baseline revert`. */
+int baseline_revert(Daemon *d, const Request *request, const json_t *arguments, Answer *answer);
+
 /* test.c: `portwatch test`. Answers once every notifier has, or the time is over. */
 int test_start(Daemon *d, const Request *request, const json_t *arguments);
 /* Ends all of them without an answer. */

@@ -66,7 +66,8 @@ static void log_transition(const Transition *t) {
         log_write(JOURNAL_UNTOLD, &(LogFields){.port = surface, .lines = (char *const *)lines},
             "%s: %s (unlisted, not told)", surface, change_name(t->change));
     } else if (t->kind == TRANSITION_ACCEPTED || t->kind == TRANSITION_ACKNOWLEDGED || t->kind == TRANSITION_PAUSED ||
-               t->kind == TRANSITION_RESUMED)
+               t->kind == TRANSITION_RESUMED || t->kind == TRANSITION_EXPIRED || t->kind == TRANSITION_REVERTED ||
+               t->kind == TRANSITION_IMPORTED)
         log_write(JOURNAL_DECIDED,
             &(LogFields){.port = *surface ? surface : NULL, .incident = *t->token ? t->token : NULL}, "%s: %s %s",
             *surface ? surface : "all ports", transition_name(t->kind), t->text ? t->text : "");
@@ -141,6 +142,8 @@ static int load_again(Daemon *d) {
     }
     state.last_step = d->state.last_step;
     state.incomplete_runs = d->state.incomplete_runs;
+    const Now now = daemon_now();
+    state_start_loans(&state, &now);
     state_done(&d->state);
     d->state = state;
     return 0;
@@ -286,6 +289,8 @@ int daemon_open_store(Daemon *d) {
             r < 0 ? strerror(-r) : store_reason(d->store));
         return EXIT_FAILURE;
     }
+    const Now now = daemon_now();
+    state_start_loans(&d->state, &now);
     if (what == STORE_SET_ASIDE_CORRUPT || what == STORE_SET_ASIDE_FOREIGN) {
         free(d->opening_reason);
         d->opening_reason = strdup(reason ? reason : "the database was set aside");

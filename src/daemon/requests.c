@@ -7,20 +7,6 @@
 #include "daemon/answer.h"
 #include "daemon/log.h"
 
-/* PORT of the contract: one surface, or tcp and udp. 0 if it is none. */
-static size_t read_port(const json_t *port, Surface ret[static 2]) {
-    const json_t *number = json_object_get(port, "port");
-    const char *protocol = json_string_value(json_object_get(port, "protocol"));
-    json_int_t n = json_integer_value(number);
-    if (!json_is_integer(number) || n < 0 || n > 65535) return 0;
-    Surface surface = {.port = (uint16_t)n, .local = n == 0 && json_is_true(json_object_get(port, "local"))};
-    ret[0] = ret[1] = surface;
-    ret[0].protocol = PROTOCOL_TCP;
-    ret[1].protocol = PROTOCOL_UDP;
-    if (!protocol) return 2;
-    return protocol_parse(protocol, &ret[0].protocol) ? 1 : 0;
-}
-
 static int add_accepted(Daemon *d, const Decision *decision, json_t *list) {
     for (size_t i = 0; i < decision->n_baseline; i++) {
         const BaselineChange *change = &decision->baseline[i];
@@ -80,20 +66,25 @@ static int answer_refusal(Daemon *d, RequestResult result, const Surface *at, co
         return answer_text(
             answer, 2, "what %s must be is stated at %s: change it there; nothing changed", surface, where);
     }
+    case REQUEST_POOLED:
+        return answer_text(answer, 2,
+            "%s is one of the ephemeral ports, which count together: approve %s/ephemeral, or give it a section",
+            surface, protocol_name(at->protocol));
     default:
-        return answer_text(answer, 2, "%s: no difference to accept", surface);
+        return answer_text(answer, 2, "%s: nothing to accept: nothing differs", surface);
     }
 }
 
-static int accept_port(
-    Daemon *d, const Request *request, const json_t *port, const Acceptance *wanted, Answer *answer) {
-    Surface surfaces[2];
-    size_t n = read_port(port, surfaces);
-    if (n == 0) return answer_text(answer, 2, "that is no port");
-    _cleanup_json_ json_t *accepted = json_array();
-    RequestResult refusal = REQUEST_NOTHING;
-    Surface refused_at = surfaces[0];
-    size_t done = 0;
+/* What became of the surfaces of a port. */
+typedef struct Accepting {
+    json_t *accepted, *ahead;
+    RequestResult refusal;
+    Surface refused_at;
+    size_t done;
+} Accepting;
+
+static int accept_surfaces(
+    Daemon *d, const Surface *surfaces, size_t n, const Acceptance *wanted, Accepting *accepting) {
     for (size_t i = 0; i < n; i++) {
         Acceptance a = *wanted;
         a.surface = &surfaces[i];
@@ -103,17 +94,46 @@ static int accept_port(
         int r = engine_accept(d->rules, &d->state, &d->snapshot, &now, &a, &decision, &at);
         if (r < 0) return r;
         if (r != REQUEST_DONE) {
-            if (r != REQUEST_NOTHING) refusal = r, refused_at = at;
+            if (r != REQUEST_NOTHING) accepting->refusal = r, accepting->refused_at = at;
             continue;
         }
-        r = add_accepted(d, &decision, accepted);
+        char surface[SURFACE_TEXT_MAX];
+        bool ahead = decision.n_baseline == 0 && decision.n_events == 0;
+        r = add_accepted(d, &decision, accepting->accepted);
+        if (r == 0 && ahead &&
+            json_array_append_new(accepting->ahead, json_string(surface_format(&surfaces[i], surface))) < 0)
+            r = -ENOMEM;
         if (r < 0) decision_done(&decision);
         if (r == 0) r = daemon_commit(d, &decision, NULL);
         if (r != 0) return r;
-        done++;
+        accepting->done++;
     }
-    if (done == 0) return answer_refusal(d, refusal, &refused_at, "", answer);
-    if (json_object_set(answer->object, "accepted", accepted) < 0) return -ENOMEM;
+    return 0;
+}
+
+static int accept_port(
+    Daemon *d, const Request *request, const json_t *port, const Acceptance *wanted, Answer *answer) {
+    Surface surfaces[2];
+    size_t n = answer_port(port, surfaces);
+    if (n == 0) return answer_text(answer, 2, "that is no port");
+    _cleanup_json_ json_t *accepted = json_array(), *ahead = json_array(), *lent = json_array();
+    if (!accepted || !ahead || !lent) return -ENOMEM;
+    Accepting accepting = {accepted, lent, REQUEST_NOTHING, surfaces[0], 0};
+    int r = accept_surfaces(d, surfaces, n, wanted, &accepting);
+    if (r == 0 && wanted->until && accepting.done == 0 && accepting.refusal == REQUEST_NOTHING) {
+        /* Only where nothing differs on any of them is it meant for what will. */
+        Acceptance a = *wanted;
+        a.ahead = true;
+        accepting.ahead = ahead;
+        r = accept_surfaces(d, surfaces, n, &a, &accepting);
+    }
+    if (r != 0) return r;
+    if (accepting.done == 0) return answer_refusal(d, accepting.refusal, &accepting.refused_at, "", answer);
+    if ((wanted->until && json_object_set_new(answer->object, "until", json_integer(wanted->until)) < 0) ||
+        (json_array_size(ahead) && json_object_set(answer->object, "ahead", ahead) < 0) ||
+        (json_array_size(lent) && json_object_set(answer->object, "lent", lent) < 0) ||
+        json_object_set(answer->object, "accepted", accepted) < 0)
+        return -ENOMEM;
     return answer_text(answer, 0, "accepted");
 }
 
@@ -122,6 +142,13 @@ static int do_accept(Daemon *d, const Request *request, const json_t *arguments,
     const json_t *port = json_object_get(arguments, "port");
     Acceptance a = {
         .token = token, .by = request->who, .reason = json_string_value(json_object_get(arguments, "reason"))};
+    const json_t *until = json_object_get(arguments, "until");
+    a.until = json_integer_value(until);
+    int64_t left = a.until - daemon_now().realtime;
+    if (until && (!json_is_integer(until) || left <= 0 || left > ENGINE_LOAN_MAX)) {
+        int r = answer_text(answer, 2, "an acceptance ends later than now, and within 366 days");
+        return r < 0 ? r : answer_reply(d, request, NULL, answer);
+    }
     if (!token && port) {
         int r = accept_port(d, request, port, &a, answer);
         return r != 0 ? r : answer_reply(d, request, NULL, answer);
@@ -135,6 +162,8 @@ static int do_accept(Daemon *d, const Request *request, const json_t *arguments,
     _cleanup_json_ json_t *accepted = json_array();
     int e = add_accepted(d, &decision, accepted);
     if (e == 0 && decided && json_object_set(answer->object, "accepted", accepted) < 0) e = -ENOMEM;
+    if (e == 0 && decided && a.until && json_object_set_new(answer->object, "until", json_integer(a.until)) < 0)
+        e = -ENOMEM;
     if (e == 0 && r == REQUEST_DONE)
         e = answer_text(answer, 0, "accepted");
     else if (e == 0 && r == REQUEST_NOTHING)
@@ -168,7 +197,7 @@ static int do_pause(Daemon *d, const Request *request, const json_t *arguments, 
     const json_t *port = json_object_get(arguments, "port");
     json_int_t duration = json_integer_value(json_object_get(arguments, "duration"));
     Surface surfaces[2];
-    size_t n = port ? read_port(port, surfaces) : 1;
+    size_t n = port ? answer_port(port, surfaces) : 1;
     if (n == 0 || duration <= 0 || duration > 366 * 86400 * USEC_PER_SEC) {
         int r = answer_text(answer, 2, "a pause lasts up to 366 days");
         return r < 0 ? r : answer_reply(d, request, NULL, answer);
@@ -187,7 +216,7 @@ static int do_pause(Daemon *d, const Request *request, const json_t *arguments, 
 static int do_resume(Daemon *d, const Request *request, const json_t *arguments, Answer *answer) {
     const json_t *port = json_object_get(arguments, "port");
     Surface surfaces[2];
-    size_t n = port ? read_port(port, surfaces) : 1, resumed = 0;
+    size_t n = port ? answer_port(port, surfaces) : 1, resumed = 0;
     Now now = daemon_now();
     for (size_t i = 0; i < n; i++) {
         Decision decision;
@@ -212,6 +241,7 @@ static int execute(Daemon *d, const Request *request) {
     if (arguments && strcmp(request->command, "ack") == 0) return do_ack(d, request, arguments, &answer);
     if (arguments && strcmp(request->command, "pause") == 0) return do_pause(d, request, arguments, &answer);
     if (arguments && strcmp(request->command, "resume") == 0) return do_resume(d, request, arguments, &answer);
+    if (arguments && strcmp(request->command, "revert") == 0) return baseline_revert(d, request, arguments, &answer);
     int r = answer_text(&answer, 2, "portwatchd does not know this request: are both of one version?");
     return r < 0 ? r : answer_reply(d, request, NULL, &answer);
 }

@@ -183,6 +183,7 @@ static json_t *document_data(
         document_put(&data, "ending", nullable(ending_name(event->ending)));
         document_put(&data, "by", document_string(event->by));
         document_put(&data, "reason", document_string(event->reason));
+        document_put(&data, "until", event->until ? document_moment(event->until) : json_null());
     }
     document_put(&data, "cause", document_cause(event->cause));
     document_put(&data, "coverage", coverage ? json_deep_copy(coverage) : json_null());

@@ -90,8 +90,18 @@ static void put_stood(FILE *out, const json_t *data) {
     if (opened > 0 && seen > opened) fprintf(out, " after %s", duration_format(seen - opened, duration));
 }
 
+/* " accepted until 18:00:00 CET by ops". */
+static void put_accepted(FILE *out, const json_t *data) {
+    const char *by = phrase_string(data, "by");
+    int64_t until = phrase_time(data, "until"), seen = phrase_time(data, "seen");
+    char clock[MOMENT_TEXT_MAX];
+    fputs(" accepted", out);
+    if (until) fprintf(out, " until %s", moment_clock(until, seen ? seen : until, clock));
+    if (*by) fprintf(out, " by %s", by);
+}
+
 static void put_ended(FILE *out, const json_t *data, const Sides *sides) {
-    const char *ending = phrase_string(data, "ending"), *by = phrase_string(data, "by");
+    const char *ending = phrase_string(data, "ending");
     const json_t *now = sides->after;
     if (strcmp(ending, "returned") == 0) {
         if (is(data, "change", "opened")) {
@@ -114,7 +124,7 @@ static void put_ended(FILE *out, const json_t *data, const Sides *sides) {
         put_where(out, ", on ", now, "");
     } else {
         if (strcmp(ending, "accepted") == 0)
-            fprintf(out, " accepted%s%s", *by ? " by " : "", by);
+            put_accepted(out, data);
         else if (strcmp(ending, "unwatched") == 0)
             fputs(" no longer watched by configuration", out);
         else if (strcmp(ending, "restated") == 0)
@@ -216,15 +226,16 @@ static void put_portwatch(FILE *out, const json_t *document, const json_t *data)
 
 /* All ports of a namespace together: it closed, or that is over. */
 static void put_whole(FILE *out, const json_t *data, const char *type) {
-    const char *ending = phrase_string(data, "ending"), *by = phrase_string(data, "by");
+    const char *ending = phrase_string(data, "ending");
     phrase_namespace(out, phrase_string(data, "namespace"));
     if (strcmp(type, "resolved") == 0) {
         if (strcmp(ending, "returned") == 0) {
             fputs(" open again", out);
             put_stood(out, data);
-        } else if (strcmp(ending, "accepted") == 0)
-            fprintf(out, " accepted%s%s, closed", *by ? " by " : "", by);
-        else
+        } else if (strcmp(ending, "accepted") == 0) {
+            put_accepted(out, data);
+            fputs(", closed", out);
+        } else
             fputs(strcmp(ending, "unwatched") == 0 ? " no longer watched by configuration, closed"
                                                    : " now as the configuration expects, closed",
                 out);

@@ -184,6 +184,10 @@ static void tell_ended(const Teller *t) {
         put_port(t);
         if (time) fprintf(t->out, ", at %s", moment_clock(time, t->now, clock));
         fputs(".\n", t->out);
+        int64_t until = phrase_time(t->data, "until");
+        if (until)
+            fprintf(t->out, "Only until %s: then what was expected before is expected again.\n",
+                moment_clock(until, t->now, clock));
         if (*reason) fprintf(t->out, "Reason: %s\n", reason);
     } else if (is(t->data, "ending", "unwatched")) {
         fputs("The configuration no longer watches ", t->out);

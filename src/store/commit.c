@@ -99,14 +99,30 @@ static int commit_pauses(Store *store, const Decision *decision) {
     return r;
 }
 
+static int commit_loans(Store *store, const Decision *decision) {
+    int r = db_run(store, "DELETE FROM loan", "");
+    for (size_t i = 0; r == 0 && i < decision->n_loans; i++) {
+        const Loan *loan = &decision->loans[i];
+        _cleanup_free_ char *before = endpoints_encode(&loan->before, DETAIL_FULL);
+        if (!before) return -ENOMEM;
+        r = db_run(store,
+            "INSERT INTO loan (namespace, protocol, port, local, ahead, made, until, who, why, before)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "ttdddiittt", loan->surface.namespace, names_protocol(&loan->surface), (int)loan->surface.port,
+            (int)loan->surface.local, (int)loan->ahead, loan->made, loan->until, loan->by, loan->reason, before);
+    }
+    return r;
+}
+
 static int commit_decision(Store *store, const Commit *commit) {
     const Decision *decision = commit->decision;
-    int r = 0;
+    int r = version_record(store, decision, commit->now);
     for (size_t i = 0; r == 0 && i < decision->n_baseline; i++) r = commit_baseline(store, &decision->baseline[i]);
     for (size_t i = 0; r == 0 && i < decision->n_events; i++) r = commit_event(store, commit, &decision->events[i]);
     for (size_t i = 0; r == 0 && i < decision->n_updates; i++) r = commit_incident(store, &decision->updates[i]);
     for (size_t i = 0; r == 0 && i < decision->n_transitions; i++) r = history_record(store, &decision->transitions[i]);
     if (r == 0 && decision->pauses_changed) r = commit_pauses(store, decision);
+    if (r == 0 && decision->loans_changed) r = commit_loans(store, decision);
     if (r == 0 && decision->namespaces_change)
         r = db_run(store, "DELETE FROM meta WHERE key = 'namespaces_learned'", "");
     if (r == 0 && decision->namespaces_change && decision->namespaces_learned)

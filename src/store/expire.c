@@ -97,6 +97,7 @@ static int expire_pressure(Store *store, bool *more) {
     if (r != 0 || pages - unused < PRESSURE_PAGES) return r;
     r = expire_messages(store, INT64_MAX, more);
     if (r == 0) r = expire_events(store, INT64_MAX, more);
+    if (r == 0) r = version_expire(store, INT64_MAX, more);
     if (r == 0) r = db_integer(store, 0, &oldest, "SELECT min(id) FROM history", "");
     if (r == 0) r = EXPIRE(store, more, "DELETE FROM history WHERE id < ? AND ?", "id", oldest + BATCH, 1);
     return r;
@@ -110,6 +111,7 @@ int store_expire(Store *store, int64_t now, int64_t retain, bool *ret_more) {
     if (r == 0) r = expire_history(store, before, &more);
     if (r == 0) r = expire_messages(store, before, &more);
     if (r == 0) r = expire_events(store, before, &more);
+    if (r == 0) r = version_expire(store, before, &more);
     if (r == 0) r = expire_orphan(store, now, before, &more);
     if (r == 0) r = expire_pressure(store, &more);
     if (r == 0)

@@ -98,6 +98,32 @@ static int load_pauses(Store *store, State *state) {
     return r;
 }
 
+static int load_loans(Store *store, State *state) {
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    bool row = false;
+    int r = db_query(store, &statement,
+        "SELECT protocol, port, local, namespace, ahead, made, until, who, why, before FROM loan"
+        " ORDER BY namespace, protocol, port, local",
+        "");
+    while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row) {
+        Loan *loans = reallocarray(state->loans, state->n_loans + 1, sizeof(Loan));
+        if (!loans) return -ENOMEM;
+        state->loans = loans;
+        Loan *loan = &loans[state->n_loans++];
+        *loan = (Loan){.ahead = sqlite3_column_int(statement, 4) != 0,
+            .made = sqlite3_column_int64(statement, 5),
+            .until = sqlite3_column_int64(statement, 6)};
+        const char *before = db_text(statement, 9);
+        r = endpoints_decode(before, (size_t)sqlite3_column_bytes(statement, 9), &loan->before);
+        if (r == -EBADMSG || !names_surface(statement, 0, 3, &loan->surface))
+            return unreadable(store, "time-limited acceptance of", db_text(statement, 0));
+        if (r == 0) r = endpoints_sort(&loan->before);
+        if (r == 0) r = db_string(statement, 7, &loan->by);
+        if (r == 0) r = db_string(statement, 8, &loan->reason);
+    }
+    return r;
+}
+
 int store_load_state(Store *store, State *ret) {
     _cleanup_(state_done) State state = {0};
     _cleanup_(db_unsnapshotp) Store *open = NULL;
@@ -108,6 +134,7 @@ int store_load_state(Store *store, State *ret) {
     if (r == 0) r = load_baseline(store, &state.baseline);
     if (r == 0) r = load_incidents(store, &state);
     if (r == 0) r = load_pauses(store, &state);
+    if (r == 0) r = load_loans(store, &state);
     if (r != 0) return r;
     state.learned = learned != 0;
     state.namespaces_learned = namespaces != 0;

@@ -1,8 +1,13 @@
 /* Inside store/ only: one more line of history, within the caller's transaction. */
 #pragma once
 
-#include "core/incident.h"
+#include "core/engine.h"
 #include "store/db.h"
+
+/* The baseline's changes as versions of it, before they are made. */
+int version_record(Store *store, const Decision *decision, int64_t now);
+/* Forgets changes of versions that are older than `before`, or too many; never the latest of a surface. */
+int version_expire(Store *store, int64_t before, bool *more);
 
 /* A bounce like one of the last day's (same surface, same difference) counts there instead. */
 int history_record(Store *store, const Transition *transition);

@@ -98,7 +98,10 @@ static const char schema_2[] =
     "ALTER TABLE history ADD COLUMN namespace TEXT NOT NULL DEFAULT '';";
 
 /* How often what an incident is about has come back, where it comes and goes. What waits knows how urgent it is (0 info
- * to 2 critical) and how many bytes; who was told of an incident that is open hears how it goes on. */
+ * to 2 critical) and how many bytes; who was told of an incident that is open hears how it goes on.
+ * The baseline's versions: one row a version, and one a surface that it changed. Joins and learning are counted in the
+ * version that is there (`times`, up to `last`).
+ * Acceptances that end (`before` is expected again then) and those given ahead. */
 static const char schema_3[] =
     "ALTER TABLE incident ADD COLUMN returns INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE queue ADD COLUMN severity INTEGER NOT NULL DEFAULT 1;"
@@ -107,7 +110,21 @@ static const char schema_3[] =
     "  incident TEXT NOT NULL REFERENCES incident (id) ON DELETE CASCADE, notifier TEXT NOT NULL,"
     "  PRIMARY KEY (incident, notifier)) STRICT, WITHOUT ROWID;"
     "INSERT INTO told SELECT DISTINCT e.incident, q.notifier FROM queue q JOIN event e ON e.seq = q.event"
-    "  JOIN incident i ON i.id = e.incident WHERE i.state = 'open';";
+    "  JOIN incident i ON i.id = e.incident WHERE i.state = 'open';"
+
+    "CREATE TABLE version ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, last INTEGER NOT NULL, boot INTEGER NOT NULL,"
+    "  kind TEXT NOT NULL, who TEXT, why TEXT, times INTEGER NOT NULL DEFAULT 1) STRICT;"
+    "CREATE TABLE version_change ("
+    "  namespace TEXT NOT NULL, protocol TEXT NOT NULL, port INTEGER NOT NULL, local INTEGER NOT NULL,"
+    "  version INTEGER NOT NULL REFERENCES version (id), before TEXT NOT NULL, after TEXT NOT NULL,"
+    "  PRIMARY KEY (namespace, protocol, port, local, version)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX version_change_version ON version_change (version);"
+
+    "CREATE TABLE loan ("
+    "  namespace TEXT NOT NULL, protocol TEXT NOT NULL, port INTEGER NOT NULL, local INTEGER NOT NULL,"
+    "  ahead INTEGER NOT NULL, made INTEGER NOT NULL, until INTEGER NOT NULL, who TEXT, why TEXT,"
+    "  before TEXT NOT NULL, PRIMARY KEY (namespace, protocol, port, local)) STRICT, WITHOUT ROWID;";
 
 const Migration schema_migrations[] = {{1, schema_1}, {2, schema_2}, {3, schema_3}};
 const size_t schema_n_migrations = ELEMENTSOF(schema_migrations);

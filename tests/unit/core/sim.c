@@ -313,6 +313,7 @@ void sim_restart(Sim *sim) {
     sim->state.last_step = 0;
     sim->state.incomplete_runs = 0;
     for (size_t i = 0; i < sim->state.n_pauses; i++) sim->state.pauses[i].ends = 0;
+    state_start_loans(&sim->state, &sim->now);
 }
 
 void sim_cause(Sim *sim, uint16_t port, Fate fate, const char *document) {
@@ -329,10 +330,15 @@ void sim_cause(Sim *sim, uint16_t port, Fate fate, const char *document) {
 }
 
 int sim_accept(Sim *sim, const char *text, const char *token, const Surface *surface) {
+    return sim_accept_until(sim, text, token, surface, 0);
+}
+
+int sim_accept_until(Sim *sim, const char *text, const char *token, const Surface *surface, double seconds) {
     Snapshot snapshot;
     snapshot_parse(text, &snapshot);
     Decision d;
-    Acceptance a = {.token = token, .surface = surface, .by = "ann", .reason = "planned"};
+    Acceptance a = {.token = token, .surface = surface, .by = "ann", .reason = "planned", .ahead = seconds > 0};
+    if (seconds > 0) a.until = sim->now.realtime + (int64_t)(seconds * (double)USEC_PER_SEC);
     int r = engine_accept(sim->rules, &sim->state, &snapshot, &sim->now, &a, &d, NULL);
     assert_true(r >= 0);
     apply(sim, &d);
@@ -343,6 +349,21 @@ int sim_accept(Sim *sim, const char *text, const char *token, const Surface *sur
 static int applied(Sim *sim, int r, Decision *d) {
     assert_true(r >= 0);
     apply(sim, d);
+    return r;
+}
+
+int sim_replace(Sim *sim, const char *seen, const char *baseline, VersionKind kind, const Surface *only) {
+    Snapshot snapshot, rows;
+    snapshot_parse(seen, &snapshot);
+    snapshot_parse(baseline, &rows);
+    Decision d;
+    Replacement by = {
+        .kind = kind, .rows = &rows.endpoints, .only = only, .n_only = only != NULL, .by = "ann", .what = "version 3"};
+    int r = engine_replace_baseline(sim->rules, &sim->state, &snapshot, &sim->now, &by, &d);
+    assert_true(r >= 0);
+    apply(sim, &d);
+    snapshot_done(&snapshot);
+    snapshot_done(&rows);
     return r;
 }
 

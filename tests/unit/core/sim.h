@@ -61,6 +61,10 @@ void sim_set_clock(Sim *sim, int64_t seconds); /* realtime jumps by so much */
 
 /* Answers of requests; a decision is applied. */
 int sim_accept(Sim *sim, const char *text, const char *token, const Surface *surface);
+/* Until `seconds` from now; ahead where nothing differs. */
+int sim_accept_until(Sim *sim, const char *text, const char *token, const Surface *surface, double seconds);
+/* The baseline of all ports, or of `only`, becomes what the text shows. */
+int sim_replace(Sim *sim, const char *seen, const char *baseline, VersionKind kind, const Surface *only);
 int sim_pause(Sim *sim, double seconds, const Surface *surface);
 int sim_resume(Sim *sim, const Surface *surface);
 int sim_ack(Sim *sim, const char *token);

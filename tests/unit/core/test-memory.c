@@ -31,6 +31,7 @@ void *__wrap_reallocarray(void *p, size_t n, size_t size);
 char *__wrap_strdup(const char *text);
 void __wrap_free(void *p);
 FILE *__wrap_open_memstream(char **text, size_t *size);
+char *__wrap_text_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static void *counted(void *p) {
     if (p) live++;
@@ -71,6 +72,16 @@ FILE *__wrap_open_memstream(char **text, size_t *size) {
     return __real_open_memstream(text, size);
 }
 
+/* What the C library allocates for it is not seen by the others. */
+char *__wrap_text_printf(const char *format, ...) {
+    if (out_of_memory()) return NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = text_vprintf(format, arguments);
+    va_end(arguments);
+    return counted(text);
+}
+
 typedef struct World {
     Sim *sim;
     Snapshot snapshot;
@@ -91,6 +102,18 @@ static int do_step(World *w) {
 static int do_accept(World *w) {
     Decision d;
     int r = engine_accept(w->sim->rules, &w->sim->state, &w->snapshot, &w->sim->now, &w->acceptance, &d, NULL);
+    decision_done(&d);
+    return r;
+}
+
+static int do_replace(World *w) {
+    Decision d;
+    Replacement by = {.kind = VERSION_IMPORTED,
+        .rows = &w->snapshot.endpoints,
+        .by = "ann",
+        .reason = "because",
+        .what = "version 3"};
+    int r = engine_replace_baseline(w->sim->rules, &w->sim->state, &w->snapshot, &w->sim->now, &by, &d);
     decision_done(&d);
     return r;
 }
@@ -204,8 +227,28 @@ static void test_requests(void **state) {
     const Incident *same = state_incident_at(&sim.state, &(Surface){PROTOCOL_TCP, 84, false});
     w.acceptance.token = same->token;
     starve(&w, do_accept);
+    starve(&w, do_replace);
+    w.acceptance.until = sim.now.realtime + USEC_PER_SEC;
+    starve(&w, do_accept);
     starve(&w, do_people);
     starve(&w, do_copies);
+    world_done(&w);
+}
+
+/* A loan that ends with the step, and a change that was approved ahead. */
+static void test_loans(void **state) {
+    static const char after[] = "tcp 0.0.0.0:80 @a; tcp 0.0.0.0:81 @b";
+    const Surface ports[] = {{PROTOCOL_TCP, 80, false}, {PROTOCOL_TCP, 81, false}};
+    Sim sim;
+    World w = {.sim = &sim};
+    sim_init(&sim, "tcp 0.0.0.0:80 @old");
+    sim_run(&sim, 4, "tcp 0.0.0.0:80 @a");
+    assert_int_equal(sim_accept_until(&sim, "tcp 0.0.0.0:80 @a", NULL, &ports[0], 9), REQUEST_DONE);
+    assert_int_equal(sim_accept_until(&sim, "tcp 0.0.0.0:80 @a", NULL, &ports[1], 600), REQUEST_DONE);
+    sim_run(&sim, 4, after);
+    sim_pass(&sim, 5.5);
+    snapshot_parse(after, &w.snapshot);
+    starve(&w, do_step);
     world_done(&w);
 }
 
@@ -238,6 +281,7 @@ int main(void) {
         cmocka_unit_test(test_step),
         cmocka_unit_test(test_learning),
         cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_loans),
         cmocka_unit_test(test_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
