@@ -193,6 +193,7 @@ static int scan(Owners *o, Wanted *wanted, size_t n, int64_t now, ScanReport *re
         .deep = o->options.resolve_all || now >= o->scan_allowed,
         .hints = hints,
         .n_hints = holders_pids(o->holders, hints, HINTS_MAX),
+        .census = o->options.resolve_all ? NULL : &o->census,
     };
     int64_t start = monotonic();
     int r = scan_holders(&o->roots, o->cgroups, &options, wanted, n, ret);

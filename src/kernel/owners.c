@@ -46,6 +46,8 @@ int owners_new(const KernelRoots *roots, const OwnersOptions *options, Owners **
     int r = cgroups_new(roots, &o->cgroups);
     int64_t patience = options->resolve_all ? NAME_PATIENCE_ALL : NAME_PATIENCE;
     if (r >= 0) r = holders_new(roots, o->cgroups, patience, &o->holders);
+    /* Before the first snapshot, so that nobody who makes a socket after it has been counted with it already. */
+    if (r >= 0 && !options->resolve_all) r = census_take(&o->census, roots);
     if (r < 0) return r;
     *ret = TAKE_PTR(o);
     return 0;
@@ -69,6 +71,7 @@ Owners *owners_free(Owners *owners) {
     free(owners->items);
     holders_free(owners->holders);
     cgroups_free(owners->cgroups);
+    census_done(&owners->census);
     owner_unref(owners->kernel);
     free(owners);
     return NULL;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/text.h"
+#include "kernel/census.h"
 #include "kernel/cgroup.h"
 #include "kernel/holder.h"
 #include "kernel/owners.h"
@@ -33,6 +34,7 @@ struct Owners {
     OwnersOptions options;
     Holders *holders;
     Cgroups *cgroups;
+    Census census;
     bool privileged;
     Owner *kernel;
     const char *trouble;

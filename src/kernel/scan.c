@@ -15,13 +15,14 @@
 #define ANCESTORS_MAX 32u
 #define THREADS_MAX 4096u
 #define YOUNG_SECONDS 30u
-#define YOUNG_MAX 1024u            /* processes looked into because they are young */
-#define HINT_DESCRIPTORS_MAX 16384 /* of all hints together */
+#define YOUNG_MAX 1024u             /* processes looked into because they are young */
+#define GROWN_DESCRIPTORS_MAX 16384 /* of all that have more than before together */
+#define HINT_DESCRIPTORS_MAX 16384  /* of all hints together */
 
 /* Why processes are looked into, which decides for which sockets. */
 typedef enum Stage {
     STAGE_CGROUP, /* they are of Scan.cgroup */
-    STAGE_FRESH,  /* young ones, hints */
+    STAGE_FRESH,  /* young ones, those with more descriptors, hints */
     STAGE_ANCESTORS,
     STAGE_ALL,
 } Stage;
@@ -267,6 +268,23 @@ static int look_at_young(Scan *s, const pid_t *pids, size_t n) {
     return 0;
 }
 
+/* Whoever holds what is new has more descriptors than before. All of them, not only until somebody is found: then it is
+ * the longest-lived, as it will be where all processes are looked at. */
+static int look_at_grown(Scan *s, const ScanOptions *options, const pid_t *pids, size_t n) {
+    _cleanup_free_ Counted *grown = NULL;
+    size_t n_grown = 0;
+    int r = options->census ? census_compare(options->census, s->roots, pids, n, &grown, &n_grown) : 0;
+    s->bounded = true;
+    s->descriptors_left = GROWN_DESCRIPTORS_MAX;
+    for (size_t i = 0; r >= 0 && i < n_grown && s->descriptors_left > 0; i++) {
+        if (grown[i].pid != 1) r = look_into(s, grown[i].pid, false); /* PID 1 was looked at */
+        if (s->descriptors_left > 0) census_looked(options->census, &grown[i]);
+    }
+    s->bounded = false;
+    settle(s, true);
+    return r < 0 ? r : 0;
+}
+
 static int look_at_hints(Scan *s, const ScanOptions *options) {
     int r = 0;
     s->bounded = true;
@@ -284,6 +302,7 @@ static int look_for_fresh(Scan *s, const ScanOptions *options, const pid_t *pids
     s->stage = STAGE_FRESH;
     int r = look_at_young(s, pids, n);
     settle(s, true);
+    if (r >= 0 && !fresh_satisfied(s)) r = look_at_grown(s, options, pids, n);
     return r < 0 ? r : look_at_hints(s, options);
 }
 

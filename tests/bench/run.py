@@ -210,7 +210,7 @@ def owners(programs, directory, rounds, ticks):
                 samples[name].append(newcomer_cost(watch, newcomers, kind, steady))
             samples["portwatch list (cold)"].append(rival_cost(listing))
             samples["ss -ltnp"].append(rival_cost("ss -ltnp"))
-            time.sleep(10)  # the oldest of all took a deep look
+            time.sleep(10)  # before Linux 6.2 the oldest of all took a deep look
         figures = {name: tuple(statistics.median(s[i] for s in found) for i in (0, 1)) for name, found in samples.items()}
         show(f"{PROCESSES} processes with {PROCESSES * DESCRIPTORS} descriptors, {CROWD_LISTENERS} listeners; "
              "ratios to ss -ltnp", figures, "ss -ltnp")
