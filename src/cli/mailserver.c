@@ -87,12 +87,13 @@ bool mailserver_absent(const Snapshot *snapshot, const NotifierRule *rule) {
 }
 
 int report_note_notifiers(const Cli *cli, const Rules *rules, char ***notes) {
-    if (rules->n_notifiers == 0) {
+    if (!rules_tell(rules)) {
         char line[600];
         snprintf(line, sizeof line,
-            "No notifier is configured: changes are only logged. Add a section [notifier:NAME] with plugin = email or "
+            "No notifier is configured%s: changes are only logged. Add a section [notifier:NAME] with plugin = email "
+            "or "
             "plugin = webhook to %s, then: sudo systemctl reload portwatch && sudo portwatch test",
-            cli->config);
+            rules->n_notifiers ? " that takes events" : "", cli->config);
         return strv_append(notes, line);
     }
     bool mail = false;

@@ -53,11 +53,13 @@ static json_t *loan_json(const Report *report, size_t i) {
 static json_t *notifier_json(const Report *report, size_t i) {
     const NotifierHealth *health = &report->notifiers[i];
     const NotifierRule *rule = rules_notifier(report->rules, health->name);
-    return json_pack("{s:o,s:o,s:b,s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:i,s:i,s:b,s:o}", "name", document_string(health->name),
-        "plugin", document_string(rule ? rule->plugin : NULL), "configured", health->left == 0, "waiting",
-        (int)health->waiting, "oldest", moment(health->oldest), "last_success", moment(health->last_success),
-        "last_error", document_string_safe(health->last_error), "last_error_time", moment(health->last_error_time),
-        "failing_since", moment(health->failing_since), "next_try", moment(health->next_try), "attempts",
+    json_t *heartbeat = rule && rule->heartbeat ? json_integer(rule->heartbeat / USEC_PER_SEC) : json_null();
+    return json_pack("{s:o,s:o,s:b,s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:i,s:i,s:b,s:o}", "name",
+        document_string(health->name), "plugin", document_string(rule ? rule->plugin : NULL), "configured",
+        health->left == 0, "waiting", (int)health->waiting, "oldest", moment(health->oldest), "last_success",
+        moment(health->last_success), "last_error", document_string_safe(health->last_error), "last_error_time",
+        moment(health->last_error_time), "failing_since", moment(health->failing_since), "heartbeat", heartbeat,
+        "last_heartbeat", moment(health->heartbeat), "next_try", moment(health->next_try), "attempts",
         (int)health->attempts, "refused", (int)health->failed, "hour_full", report->holds[i].limited, "quiet_until",
         moment(report->holds[i].quiet_until));
 }

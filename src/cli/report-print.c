@@ -155,6 +155,10 @@ static void print_trouble(const Cli *cli, const Report *report, size_t i) {
     if (health->failing_since)
         printf("  %s: nothing got through for %s\n", health->name,
             duration_format(report->now - health->failing_since, age));
+    if (rule && rule->heartbeat && health->heartbeat)
+        printf("  %s: last heartbeat %s ago\n", health->name, duration_format(report->now - health->heartbeat, age));
+    else if (rule && rule->heartbeat)
+        printf("  %s: no heartbeat was taken yet\n", health->name);
     const Hold *hold = &report->holds[i];
     if (hold->quiet_until)
         printf("  %s: quiet until %s; %u event%s wait%s\n", health->name,

@@ -13,6 +13,7 @@ typedef struct Key {
     const char *min, *max;    /* take_duration */
     const char *const *words; /* take_word, in the order of the enum */
     bool (*text)(const Context *context, const char *text, char **ret); /* take_text */
+    bool shared;                                                        /* the plugin has it as well, and declares it */
 } Key;
 
 static const char *const expects[] = {"baseline", "open", "closed", NULL};
@@ -166,7 +167,8 @@ static bool take_events(const Context *context, const Key *key, void *base) {
     unsigned mask = 0;
 
     if (!value_words(context, context->entry->value, &list)) return false;
-    for (char **word = list; *word; word++) {
+    bool none = strcmp(list[0], "none") == 0 && !list[1];
+    for (char **word = list; *word && !none; word++) {
         int bit;
         if (!value_word(context, *word, events, &bit)) return false;
         mask |= 1U << bit;
@@ -270,6 +272,7 @@ static const Key notifier_keys[] = {
     {"quiet", take_quiet, 0},
     {"quiet_critical", take_quiet_critical, 0},
     {"detail", take_detail, 0},
+    {"heartbeat", take_duration, NOTIFIER(heartbeat), .min = "1m", .max = "1d", .shared = true},
     {NULL},
 };
 
@@ -405,10 +408,10 @@ void keys_apply(Complaints *complaints, const Section *section, Target *target) 
             complain_unknown_key(&context);
         else if (strstr(context.entry->value, "%H") && !host_is_allowed(section, context.entry))
             context_error(&context, "%%H is taken only in from and to of a notifier");
-        else if (key)
-            key->take(&context, key, bases[section->kind]);
-        else
-            take_setting(&context, target);
+        else {
+            if (key) key->take(&context, key, bases[section->kind]);
+            if (!key || key->shared) take_setting(&context, target);
+        }
     }
 }
 

@@ -123,6 +123,15 @@ static void build_notifier(Builder *builder, const Section *section) {
         &builder->complaints, section, &(Target){.rules = builder->rules, .notifier = rule, .host = builder->host});
 }
 
+/* Once everything is read: [portwatch] may stand behind it. */
+static void check_notifier(Builder *builder, const Section *section, const NotifierRule *rule) {
+    const Entry *events = draft_entry(section, "events"), *heartbeat = draft_entry(section, "heartbeat");
+    if (events && rule->events == 0 && !heartbeat)
+        entry_error(builder, section, events, "'none' leaves it nothing to do: it is for a notifier with a heartbeat");
+    if (heartbeat && rule->heartbeat > 0 && rule->heartbeat < builder->rules->interval)
+        entry_error(builder, section, heartbeat, "is shorter than the interval of [portwatch]: it beats after a look");
+}
+
 static void check_notify(Builder *builder, const Section *section, char *const *notify) {
     const Rules *rules = builder->rules;
     const Entry *entry = draft_entry(section, "notify");
@@ -181,6 +190,9 @@ static void build(Builder *builder) {
             build_notifier(builder, section);
     }
     if (builder->complaints.no_memory) return;
+    for (size_t i = 0, k = 0; i < draft->n_sections; i++)
+        if (draft->sections[i].kind == SECTION_NOTIFIER)
+            check_notifier(builder, &draft->sections[i], &rules->notifiers[k++]);
     if (global) check_notify(builder, global, rules->notify);
     for (size_t i = 0; i < rules->n_ports; i++) check_notify(builder, builder->ports[i], rules->ports[i].notify);
     check_overlaps(builder);

@@ -119,6 +119,12 @@ const NotifierRule *rules_notifier(const Rules *rules, const char *name) {
     return NULL;
 }
 
+bool rules_tell(const Rules *rules) {
+    for (size_t i = 0; i < rules->n_notifiers; i++)
+        if (rules->notifiers[i].events) return true;
+    return false;
+}
+
 bool rules_user_is(const char *user, const Owner *owner) {
     if (!owner || owner->uid == UID_UNKNOWN) return false;
 

@@ -97,11 +97,12 @@ typedef struct NotifierRule {
     size_t n_settings;
     int64_t group_wait;
     unsigned max_per_hour;
-    unsigned events;   /* EventMask */
+    unsigned events;   /* EventMask; 0: a heartbeat only */
     Severity severity; /* the least that it is sent */
     Quiet quiet;
     bool quiet_critical_waits; /* else what is critical passes a quiet time */
     bool detail_full;          /* command lines too */
+    int64_t heartbeat;         /* how often; 0: none */
 } NotifierRule;
 
 typedef struct Rules {
@@ -134,6 +135,8 @@ const PortRule *rules_find(const Rules *rules, Protocol protocol, uint16_t port)
 /* The same for a port in a network namespace: sections speak of the host's ("") only. */
 const PortRule *rules_find_in(const Rules *rules, const char *namespace, Protocol protocol, uint16_t port);
 const NotifierRule *rules_notifier(const Rules *rules, const char *name);
+/* False where every notifier there is only beats. */
+bool rules_tell(const Rules *rules);
 /* The ignore section that covers this endpoint, or NULL. With several owners all of them must match. */
 const IgnoreRule *rules_ignores(const Rules *rules, const Endpoint *endpoint);
 /* True if `user` (a name or a number) names this owner's uid; unknown owners match nothing. */

@@ -155,7 +155,7 @@ static int start(Daemon *d) {
     log_write(JOURNAL_STARTED, NULL, "watching every port: %zu section%s of their own, %zu notifier%s, state in %s",
         d->rules->n_ports, d->rules->n_ports == 1 ? "" : "s", d->rules->n_notifiers,
         d->rules->n_notifiers == 1 ? "" : "s", d->options.state_dir);
-    if (d->rules->n_notifiers == 0 && d->files.n > 0)
+    if (!rules_tell(d->rules) && d->files.n > 0)
         log_write(JOURNAL_NO_NOTIFIER, NULL, "no notifier is configured: alerts are only logged here");
     return 0;
 }

@@ -54,6 +54,9 @@ typedef struct Notifier {
     char *result_reason;
     bool failing;         /* said so in the log */
     int64_t quiet_since;  /* boottime: since when a quiet time holds back what waits; 0: none does */
+    bool beating;         /* the channel has a heartbeat */
+    bool beats_fail;      /* said so in the log */
+    int64_t next_beat;    /* boottime; 0: not known yet */
     char **walls_missing; /* of its child, NULL: all stand or not yet known */
 } Notifier;
 
@@ -153,6 +156,11 @@ ChannelOptions daemon_channel_options(const Daemon *d);
 int notifier_new(Daemon *d, const NotifierRule *rule, Notifier **ret);
 void notifier_free(Notifier *n); /* takes NULL */
 void notifier_wake(Notifier *n);
+
+/* heartbeat.c: those that are due. To be called after each look that saw everything and is stored, and only then. */
+void daemon_heartbeats(Daemon *d, const Now *now);
+/* It is over; `reason` says why it was not taken, NULL: it was. */
+void heartbeat_done(Notifier *n, const char *reason);
 
 /* compose.c: the message of waiting events; references are filled. Of rows that together are too large for one message
  * *n becomes the number that it took. 0, StoreError or negative errno. */

@@ -133,3 +133,10 @@ void result_add(Notifier *n, const Delivery *delivery) {
     n->results = longer;
     n->results[n->n_results++] = copy;
 }
+
+void result_heartbeat(Notifier *n) {
+    bool taken = n->n_results == 1 && n->results[0].outcome == OUTCOME_DELIVERED;
+    const char *reason = first_reason(n);
+    heartbeat_done(n, taken ? NULL : reason ? reason : "no answer");
+    result_clear(n);
+}

@@ -36,7 +36,9 @@ static void on_done(Channel *channel, const char *message_id, const char *troubl
     n->busy = false;
     fault_point("after-send");
     if (trouble && !(n->result_reason = strdup(trouble))) log_no_memory();
-    if (n->testing)
+    if (n->beating)
+        result_heartbeat(n);
+    else if (n->testing)
         result_test(n);
     else
         result_store(n);
@@ -97,10 +99,16 @@ static void send_in_flight(Notifier *n) {
     wait_for(n, 2 * USEC_PER_SEC);
 }
 
+/* Who takes no events is tested by what it is for. */
+static bool send_test_heartbeat(Notifier *n) {
+    n->busy = channel_heartbeat(n->channel) == 0;
+    return n->busy;
+}
+
 static void send_test(Notifier *n) {
     Message message = {0};
-    int r = compose_test(n->daemon, n->rule, &message);
-    n->testing = r == 0 && send_message(n, &message, NULL) == 0;
+    int r = n->rule->events ? compose_test(n->daemon, n->rule, &message) : 0;
+    n->testing = r == 0 && (n->rule->events ? send_message(n, &message, NULL) == 0 : send_test_heartbeat(n));
     message_done(&message);
     if (!n->testing) {
         TestRun *run = TAKE_PTR(n->test);

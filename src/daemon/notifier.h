@@ -10,6 +10,8 @@ void result_add(Notifier *n, const Delivery *delivery);
 bool result_store(Notifier *n);
 /* Stores and answers the test that is over. */
 void result_test(Notifier *n);
+/* The same for the heartbeat that is over. */
+void result_heartbeat(Notifier *n);
 void result_clear(Notifier *n);
 /* Says once in the log that nothing gets through. */
 void notifier_fails(Notifier *n, const char *what, const char *reason);

@@ -109,6 +109,7 @@ int daemon_sync_notifiers(Daemon *d) {
             for (size_t k = 0; k < d->n_notifiers; k++)
                 if (d->notifiers[k] == kept) d->notifiers[k] = NULL;
             kept->rule = rule;
+            kept->next_beat = 0; /* it may be another interval */
             channel_set_rule(kept->channel, rule);
             fresh[n++] = kept;
         } else {

@@ -54,9 +54,9 @@ static void print_status(FILE *out, const Daemon *d) {
         fprintf(out, "Watching %zu port%s, ", ports, ports == 1 ? "" : "s");
         print_incidents(out, &d->state);
     }
-    if (d->n_notifiers == 0) fputs("; no notifier is configured", out);
+    if (!rules_tell(d->rules)) fputs("; no notifier is configured", out);
     for (size_t i = 0; i < d->n_notifiers; i++)
-        if (d->notifiers[i] && d->notifiers[i]->failing)
+        if (d->notifiers[i] && (d->notifiers[i]->failing || d->notifiers[i]->beats_fail))
             fprintf(out, "; notifier %s gets nothing through", d->notifiers[i]->rule->name);
     if (d->configuration_trouble) fprintf(out, "; %s", d->configuration_trouble);
 }

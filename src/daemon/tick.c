@@ -151,6 +151,7 @@ int daemon_look(Daemon *d) {
     r = daemon_commit(d, &decision, NULL);
     if (r == 0 && d->state.learned && d->unlearned) r = daemon_tell_learned(d);
     if (r < 0) log_write(JOURNAL_TROUBLE, NULL, "cannot decide: %s", strerror(-r));
+    if (r == 0 && snapshot_complete(&d->snapshot)) daemon_heartbeats(d, &now);
     daemon_ask_causes(d, &now);
     if (d->ready_due) daemon_ready(d);
     if (d->opening_reason) daemon_tell_opening(d);

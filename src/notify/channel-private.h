@@ -39,7 +39,8 @@ struct Channel {
 
     bool busy;
     bool checking;
-    bool failed; /* some recipient of this message failed */
+    bool beating; /* the message is a heartbeat */
+    bool failed;  /* some recipient of this message failed */
     Message message;
     char **settled;  /* recipients that are done with */
     char *recipient; /* being delivered to */
@@ -78,6 +79,8 @@ int channel_deliver_next(Channel *channel);
 
 /* The child is of no more use: ends it and goes on. The channel may be gone afterwards. */
 void channel_broken(Channel *channel, const char *what);
+/* What the work under way may take. */
+int64_t channel_deadline(const Channel *channel);
 /* The timer fires after this many microseconds, once. 0 or negative errno. */
 int channel_set_timer(Channel *channel, uint64_t usec);
 

@@ -19,7 +19,7 @@ void channel_work_done(Channel *channel, const char *trouble, char *const *error
         sd_event_source_set_enabled(channel->timer, SD_EVENT_OFF);
     } else
         channel_set_timer(channel, (uint64_t)channel->idle);
-    channel->busy = channel->checking = channel->failed = false;
+    channel->busy = channel->checking = channel->beating = channel->failed = false;
     message_done(&channel->message);
     channel->message = (Message){0};
     strv_free(channel->settled);
@@ -67,20 +67,23 @@ int channel_report(Channel *channel, const Frame *result, const char *reason) {
 }
 
 static int deliver_send(Channel *channel) {
+    int64_t deadline = channel_deadline(channel);
     Frame frame = {
-        .type = FRAME_DELIVER,
+        .type = channel->beating ? FRAME_HEARTBEAT : FRAME_DELIVER,
         .message = channel->message, /* borrowed */
         .recipient = channel->recipient,
-        .timeout = channel->deadline - channel->deadline / 6,
+        .timeout = deadline - deadline / 6,
     };
     int r = channel_io_send(channel, &frame);
     if (r < 0) return r;
     channel->state = CHANNEL_DELIVERING;
-    return channel_set_timer(channel, (uint64_t)channel->deadline);
+    return channel_set_timer(channel, (uint64_t)deadline);
 }
 
 int channel_deliver_next(Channel *channel) {
-    for (char **recipient = channel->recipients; recipient && *recipient; recipient++) {
+    static char *const nobody[] = {(char *)"", NULL};
+    for (char *const *recipient = channel->beating ? nobody : channel->recipients; recipient && *recipient;
+         recipient++) {
         if (strv_contains(channel->settled, *recipient)) continue;
         free(channel->recipient);
         channel->recipient = strdup(*recipient);

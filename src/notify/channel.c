@@ -10,6 +10,7 @@
 #define DEADLINE_DEFAULT (60 * USEC_PER_SEC)
 #define IDLE_DEFAULT (60 * USEC_PER_SEC)
 #define CRASH_WAIT_MAX (60 * USEC_PER_SEC)
+#define HEARTBEAT_MAX (20 * USEC_PER_SEC) /* messages wait meanwhile */
 
 static uint64_t now_boottime(void) {
     struct timespec t;
@@ -21,6 +22,10 @@ int channel_set_timer(Channel *channel, uint64_t usec) {
     int r = sd_event_source_set_time(channel->timer, now_boottime() + usec);
     if (r >= 0) r = sd_event_source_set_enabled(channel->timer, SD_EVENT_ONESHOT);
     return r < 0 ? r : 0;
+}
+
+int64_t channel_deadline(const Channel *channel) {
+    return channel->beating && channel->deadline > HEARTBEAT_MAX ? HEARTBEAT_MAX : channel->deadline;
 }
 
 static int message_copy(const Message *message, Message *ret) {
@@ -62,6 +67,7 @@ static int start_later(Channel *channel) {
 }
 
 static bool recipient_is_last(const Channel *channel) {
+    if (channel->beating) return true;
     for (char **r = channel->recipients; r && *r; r++)
         if (strcmp(*r, channel->recipient) != 0 && !strv_contains(channel->settled, *r)) return false;
     return true;
@@ -96,7 +102,7 @@ void channel_broken(Channel *channel, const char *what) {
 
 static void start_now(Channel *channel) {
     int r = channel_io_start(channel);
-    if (r == 0) r = channel_set_timer(channel, (uint64_t)channel->deadline);
+    if (r == 0) r = channel_set_timer(channel, (uint64_t)channel_deadline(channel));
     if (r == 0) {
         channel->state = CHANNEL_STARTING;
         return;
@@ -130,7 +136,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
     case CHANNEL_CONFIGURING:
     case CHANNEL_DELIVERING:
         snprintf(what, sizeof(what), "did not answer within %" PRId64 " s and was killed",
-            (channel->deadline + USEC_PER_SEC - 1) / USEC_PER_SEC);
+            (channel_deadline(channel) + USEC_PER_SEC - 1) / USEC_PER_SEC);
         channel_broken(channel, what);
         break;
     case CHANNEL_STOPPED:
@@ -213,6 +219,13 @@ int channel_send(Channel *channel, const Message *message, char *const *skip) {
     channel->busy = true;
     copy = (Message){0};
     return 0;
+}
+
+int channel_heartbeat(Channel *channel) {
+    const Message message = {.id = "heartbeat"};
+    int r = channel_send(channel, &message, NULL);
+    if (r == 0) channel->beating = true;
+    return r;
 }
 
 int channel_check(Channel *channel) {

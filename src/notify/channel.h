@@ -58,6 +58,11 @@ DEFINE_CLEANUP(Channel *, channel_free);
  * way; -EMSGSIZE: larger than a frame (16 MiB), try no more; -ENOMEM; -EINVAL: not UTF-8. */
 int channel_send(Channel *channel, const Message *message, char *const *skip);
 
+/* Has the child call the plugin's heartbeat(). Reports by `delivery`, for the recipient "", and `done`, as a message
+ * does whose id is "heartbeat"; ends after 20 s at the latest. The rule must have a heartbeat: then the plugin does.
+ * -EBUSY as above. */
+int channel_heartbeat(Channel *channel);
+
 /* Starts a child, asks its plugin about the configuration and reports by `checked`. -EBUSY as above. */
 int channel_check(Channel *channel);
 

@@ -6,7 +6,8 @@
 
 #include "notify/wire.h"
 
-static const char *const names[FRAME_TYPE_MAX] = {"hello", "broken", "configure", "configured", "deliver", "result"};
+static const char *const names[FRAME_TYPE_MAX] = {
+    "hello", "broken", "configure", "configured", "deliver", "heartbeat", "result"};
 
 static void jsonp(json_t **json) {
     json_decref(*json);
@@ -197,6 +198,10 @@ static int parse_body(json_t *root, Frame *frame) {
     }
     case FRAME_DELIVER:
         return parse_deliver(root, frame);
+    case FRAME_HEARTBEAT: {
+        int r = take_id(root, frame->message.id);
+        return r < 0 ? r : take_integer(root, "timeout", 1, INT64_MAX, &frame->timeout);
+    }
     case FRAME_RESULT:
         return parse_result(root, frame);
     default:
@@ -271,6 +276,8 @@ static json_t *print_body(const Frame *frame) {
             "host", m->host, "formed", (json_int_t)m->formed, "subject", m->subject, "text", m->text, "document",
             m->document, "references", print_list(m->references), "recipient", frame->recipient, "timeout",
             (json_int_t)frame->timeout);
+    case FRAME_HEARTBEAT:
+        return json_pack("{s:s, s:I}", "id", m->id, "timeout", (json_int_t)frame->timeout);
     case FRAME_RESULT:
         return json_pack("{s:s, s:s, s:i, s:i, s:I, s:s?}", "id", frame->id, "recipient", frame->recipient, "outcome",
             (int)frame->outcome, "code", frame->code, "retry_after", (json_int_t)frame->retry_after, "reason",

@@ -6,6 +6,7 @@
  *                           <--  configure (settings, secrets included)
  *     configured (faults or recipients)  -->
  *                           <--  deliver (message, one recipient)
+ *                           <--  or heartbeat
  *     result                -->
  *
  * Both sides take the other's bytes for hostile: unknown members, wrong types, too many of anything are -EBADMSG. */
@@ -25,6 +26,7 @@ typedef enum FrameType {
     FRAME_CONFIGURE,
     FRAME_CONFIGURED,
     FRAME_DELIVER,
+    FRAME_HEARTBEAT,
     FRAME_RESULT,
     FRAME_TYPE_MAX,
 } FrameType;
@@ -57,8 +59,8 @@ typedef struct Frame {
     FrameFault *faults; /* configured */
     size_t n_faults;
     char **recipients;      /* configured; NULL: the plugin has none */
-    Message message;        /* deliver */
-    int64_t timeout;        /* deliver: microseconds */
+    Message message;        /* deliver; heartbeat: its id */
+    int64_t timeout;        /* deliver, heartbeat: microseconds */
     char *recipient;        /* deliver, result */
     char id[UUID_TEXT_MAX]; /* result: the message's */
     Outcome outcome;        /* result */

@@ -40,6 +40,11 @@ static int key_name_valid(const char *name) {
     return n > 0 && n <= 32 && !name[n] && name[0] >= 'a' && name[0] <= 'z';
 }
 
+PluginHeartbeat plugin_heartbeat(const pw_plugin *plugin) {
+    bool has = plugin->size >= offsetof(pw_plugin, heartbeat) + sizeof(plugin->heartbeat);
+    return has ? plugin->heartbeat : NULL;
+}
+
 static const char *plugin_fault(const pw_plugin *plugin, const char *name) {
     if (!plugin) return "pw_plugin_v1 returns nothing";
     if (plugin->abi != PW_ABI) return "it is made for another version of portwatch's plugin interface";
@@ -47,8 +52,11 @@ static const char *plugin_fault(const pw_plugin *plugin, const char *name) {
     if (!plugin->name || strcmp(plugin->name, name) != 0) return "its name is not that of its file";
     if (!plugin->configure || !plugin->deliver || !plugin->release) return "a function is missing";
     if (plugin->n_keys > FRAME_KEYS_MAX || (plugin->n_keys > 0 && !plugin->keys)) return "it has too many keys";
-    for (size_t i = 0; i < plugin->n_keys; i++)
+    for (size_t i = 0; i < plugin->n_keys; i++) {
         if (!key_name_valid(plugin->keys[i].name)) return "a key's name is not [a-z][a-z0-9_]{0,31}";
+        if (strcmp(plugin->keys[i].name, "heartbeat") == 0 && !plugin_heartbeat(plugin))
+            return "it has a key heartbeat, and no heartbeat()";
+    }
     return NULL;
 }
 

@@ -3,6 +3,10 @@
 
 #include "plugins/plugin.h"
 
+typedef void (*PluginHeartbeat)(void *instance, const pw_heartbeat *beat, pw_result *result);
+/* A plugin built before there was one ends before it: NULL. */
+PluginHeartbeat plugin_heartbeat(const pw_plugin *plugin);
+
 /* True for [a-z][a-z0-9-]{0,31}: a file name without surprises. */
 int plugin_name_valid(const char *name);
 

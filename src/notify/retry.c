@@ -8,3 +8,7 @@ int64_t retry_wait(unsigned failures, int64_t retry_after, uint32_t random) {
     if (retry_after > RETRY_AFTER_MAX) retry_after = RETRY_AFTER_MAX;
     return wait > retry_after ? wait : retry_after;
 }
+
+int64_t heartbeat_next(int64_t due, int64_t interval, int64_t now) {
+    return due + interval > now ? due + interval : now + interval;
+}

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "notify/frame.h"
+#include "notify/loader.h"
 #include "notify/utf8.h"
 #include "notify/wire.h"
 
@@ -105,6 +106,25 @@ static int configure(Worker *worker, const Frame *frame) {
     return r;
 }
 
+static int result_send(Worker *worker, const char id[static UUID_TEXT_MAX], const char *recipient, pw_result *result) {
+    bool delivered = result->outcome == PW_DELIVERED;
+    Frame answer = {
+        .type = FRAME_RESULT,
+        .recipient = strdup(recipient),
+        .outcome = delivered                       ? OUTCOME_DELIVERED
+                   : result->outcome == PW_REFUSED ? OUTCOME_REFUSED
+                                                   : OUTCOME_RETRY,
+        .code = result->code > 0 ? result->code : 0,
+        .retry_after = result->retry_after_usec > 0 ? result->retry_after_usec : 0,
+        .reason = delivered ? NULL : utf8_clean(result->reason, strnlen(result->reason, PW_REASON_MAX)),
+    };
+    memcpy(answer.id, id, sizeof(answer.id));
+    int r = answer.recipient ? frame_send(worker->socket, &answer) : -ENOMEM;
+    frame_done(&answer);
+    malloc_trim(0); /* we may sit idle for a minute now */
+    return r;
+}
+
 static int deliver(Worker *worker, const Frame *frame) {
     static const char *const nothing[] = {NULL};
     const Message *m = &frame->message;
@@ -123,22 +143,16 @@ static int deliver(Worker *worker, const Frame *frame) {
     };
     pw_result result = {.size = sizeof(result), .outcome = PW_RETRY};
     worker->plugin->deliver(worker->instance, &message, frame->recipient, &result);
-    Frame answer = {
-        .type = FRAME_RESULT,
-        .recipient = strdup(frame->recipient),
-        .outcome = result.outcome == PW_DELIVERED ? OUTCOME_DELIVERED
-                   : result.outcome == PW_REFUSED ? OUTCOME_REFUSED
-                                                  : OUTCOME_RETRY,
-        .code = result.code > 0 ? result.code : 0,
-        .retry_after = result.retry_after_usec > 0 ? result.retry_after_usec : 0,
-        .reason =
-            result.outcome == PW_DELIVERED ? NULL : utf8_clean(result.reason, strnlen(result.reason, PW_REASON_MAX)),
-    };
-    memcpy(answer.id, m->id, sizeof(answer.id));
-    int r = answer.recipient ? frame_send(worker->socket, &answer) : -ENOMEM;
-    frame_done(&answer);
-    malloc_trim(0); /* we may sit idle for a minute now */
-    return r;
+    return result_send(worker, m->id, frame->recipient, &result);
+}
+
+static int heartbeat(Worker *worker, const Frame *frame) {
+    PluginHeartbeat beat = plugin_heartbeat(worker->plugin);
+    if (!worker->instance || !beat) return -EPROTO;
+    const pw_heartbeat sign = {.size = sizeof(sign), .timeout_usec = frame->timeout};
+    pw_result result = {.size = sizeof(result), .outcome = PW_RETRY};
+    beat(worker->instance, &sign, &result);
+    return result_send(worker, frame->message.id, "", &result);
 }
 
 static int hello(int socket, const pw_plugin *plugin, char *const *missing) {
@@ -157,9 +171,10 @@ int worker_serve(int socket, const pw_plugin *plugin, char *const *missing) {
         _cleanup_(frame_done) Frame frame = {0};
         r = frame_receive(&worker, &frame);
         if (r <= 0) break;
-        r = frame.type == FRAME_CONFIGURE ? configure(&worker, &frame)
-            : frame.type == FRAME_DELIVER ? deliver(&worker, &frame)
-                                          : -EPROTO;
+        r = frame.type == FRAME_CONFIGURE   ? configure(&worker, &frame)
+            : frame.type == FRAME_DELIVER   ? deliver(&worker, &frame)
+            : frame.type == FRAME_HEARTBEAT ? heartbeat(&worker, &frame)
+                                            : -EPROTO;
     }
     if (worker.instance) plugin->release(worker.instance);
     wire_done(&worker.in);

@@ -92,6 +92,12 @@ typedef struct pw_result {
     char reason[PW_REASON_MAX]; /* for people: why not delivered; without secrets */
 } pw_result;
 
+/* A sign of life, without a message. */
+typedef struct pw_heartbeat {
+    size_t size;
+    int64_t timeout_usec; /* heartbeat() should give up after this; the host ends the process some time later */
+} pw_heartbeat;
+
 typedef struct pw_plugin {
     uint32_t abi;        /* PW_ABI */
     uint32_t size;       /* sizeof(pw_plugin) */
@@ -114,6 +120,12 @@ typedef struct pw_plugin {
 
     /* Frees the instance. Not called where the process is ended from outside. */
     void (*release)(void *instance);
+
+    /* Tells a service that watches whether portwatch is alive. Called as often as the key `heartbeat` says, while
+     * portwatch sees and can store; a plugin that has this declares that key, whose value it is given too, and one that
+     * does not may leave it NULL or end before it. Nothing is queued: one that fails is said in `result`, as for
+     * deliver(), and the next is called at its time. */
+    void (*heartbeat)(void *instance, const pw_heartbeat *beat, pw_result *result);
 } pw_plugin;
 
 /* What the plugin exports: a pointer to static data. */

@@ -31,6 +31,7 @@ static const pw_key keys[] = {
     {"secret", PW_KEY_SECRET | PW_KEY_CREDENTIAL, "whsec_...: signs by the Standard Webhooks scheme"},
     {"header", PW_KEY_REPEAT | PW_KEY_SECRET, "Name: value, sent with each request"},
     {"format", 0, "cloudevents, slack, discord or ntfy"},
+    {"heartbeat", 0, "how often to GET the url while all is well"},
     {"ca", PW_KEY_FILE_ONLY, "PEM file of CAs to trust instead of the system's"},
 };
 
@@ -108,9 +109,13 @@ static bool format_take(Webhook *webhook, const pw_setting *settings, size_t n, 
         fault_report(faults, "format", NULL, "is not cloudevents, slack, discord or ntfy");
         return false;
     }
-    if (webhook->format == FORMAT_CLOUDEVENTS || !setting_get(settings, n, "secret")) return true;
-    fault_report(faults, "secret", NULL, "signs cloudevents; %s checks no signatures: leave it out", format);
-    return false;
+    if (webhook->format == FORMAT_CLOUDEVENTS) return true;
+    bool signs = setting_get(settings, n, "secret"), beats = setting_get(settings, n, "heartbeat");
+    if (signs) fault_report(faults, "secret", NULL, "signs cloudevents; %s checks no signatures: leave it out", format);
+    if (beats)
+        fault_report(faults, "heartbeat", NULL,
+            "%s does not watch for signs of life: give the service that does a [notifier:] of its own", format);
+    return !signs && !beats;
 }
 
 static bool url_take(Webhook *webhook, const char *url, const pw_faults *faults) {
@@ -199,12 +204,13 @@ static bool standard_add(const Webhook *webhook, const pw_message *message, stru
            header_add(list, "webhook-signature: %s", signature);
 }
 
+/* `message` NULL: of a heartbeat. */
 static struct curl_slist *headers_form(const Webhook *webhook, const pw_message *message) {
     struct curl_slist *list = NULL;
     bool good = header_add(&list, "User-Agent: portwatch") && header_add(&list, "Expect:");
-    if (good && webhook->format == FORMAT_CLOUDEVENTS)
+    if (good && message && webhook->format == FORMAT_CLOUDEVENTS)
         good = standard_add(webhook, message, &list);
-    else if (good)
+    else if (good && message)
         good = header_add(&list, "Content-Type: application/json");
     for (const struct curl_slist *h = webhook->headers; good && h; h = h->next) good = header_add(&list, "%s", h->data);
     if (good) return list;
@@ -247,34 +253,47 @@ static void outcome_decide(CURL *curl, CURLcode code, const Answer *answer, cons
     if (status == 429 && wait_of(answer) > result->retry_after_usec) result->retry_after_usec = wait_of(answer);
 }
 
+/* `body` NULL: a GET. Takes the headers. */
+static void request_send(
+    const Webhook *webhook, const char *body, struct curl_slist *headers, int64_t timeout_usec, pw_result *result) {
+    char error[CURL_ERROR_SIZE] = "";
+    Answer answer = {0};
+    CURL *curl = headers ? transfer_new("http,https", webhook->url, webhook->ca, timeout_usec, error) : NULL;
+    if (!curl) {
+        result_set(result, PW_RETRY, 0, "out of memory");
+        curl_slist_free_all(headers);
+        return;
+    }
+    CURLcode r = curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    if (!r && body) r = curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    if (!r && body) r = curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+    if (!r && body) r = curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+    if (!r) r = curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, answer_write);
+    if (!r) r = curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+    if (!r) r = curl_easy_perform(curl);
+    outcome_decide(curl, r, &answer, error, result);
+    curl_easy_cleanup(curl);
+    curl_slist_free_all(headers);
+}
+
 static void webhook_deliver(void *instance, const pw_message *message, const char *recipient, pw_result *result) {
     const Webhook *webhook = instance;
     (void)recipient;
-    char error[CURL_ERROR_SIZE] = "";
-    Answer answer = {0};
     if (!id_valid(message->id)) {
         result_set(result, PW_REFUSED, 0, "the message's id is not fit for a header");
         return;
     }
     char *body = format_body(webhook->format, message, webhook->topic);
-    struct curl_slist *headers = headers_form(webhook, message);
-    CURL *curl = transfer_new("http,https", webhook->url, webhook->ca, message->timeout_usec, error);
-    if (!body || !headers || !curl) {
+    if (body)
+        request_send(webhook, body, headers_form(webhook, message), message->timeout_usec, result);
+    else
         result_set(result, PW_RETRY, 0, "out of memory");
-        goto finish;
-    }
-    CURLcode r = curl_easy_setopt(curl, CURLOPT_POST, 1L);
-    if (!r) r = curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
-    if (!r) r = curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-    if (!r) r = curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    if (!r) r = curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, answer_write);
-    if (!r) r = curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
-    if (!r) r = curl_easy_perform(curl);
-    outcome_decide(curl, r, &answer, error, result);
-finish:
-    curl_easy_cleanup(curl);
-    curl_slist_free_all(headers);
     free(body);
+}
+
+/* GET, which every service of this kind takes (healthchecks, Uptime Kuma, Dead Man's Snitch). */
+static void webhook_heartbeat(void *instance, const pw_heartbeat *beat, pw_result *result) {
+    request_send(instance, NULL, headers_form(instance, NULL), beat->timeout_usec, result);
 }
 
 static const pw_plugin plugin = {
@@ -287,6 +306,7 @@ static const pw_plugin plugin = {
     .configure = webhook_configure,
     .deliver = webhook_deliver,
     .release = webhook_release,
+    .heartbeat = webhook_heartbeat,
 };
 
 const pw_plugin *pw_plugin_v1(void) {

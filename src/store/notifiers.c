@@ -41,6 +41,7 @@ static int health_read(sqlite3_stmt *statement, int64_t now, NotifierHealth *hea
         .attempts = (unsigned)sqlite3_column_int64(statement, 10),
         .next_try = store_clamp_wait(sqlite3_column_int64(statement, 11), now, sqlite3_column_int64(statement, 12)),
         .failed = (unsigned)sqlite3_column_int64(statement, 13),
+        .heartbeat = sqlite3_column_int64(statement, 14),
     };
     int r = db_string(statement, 0, &health->name);
     return r == 0 ? db_string(statement, 5, &health->last_error) : r;
@@ -70,7 +71,7 @@ int store_notifiers(Store *store, int64_t now, NotifierHealth **ret, size_t *ret
     int r = db_query(store, &statement,
         "SELECT n.name, n.since, n.left, n.learned, n.last_success, n.last_error, n.last_error_time, n.failing_since,"
         " count(q.id) AS waiting, min(q.queued), f.attempts, f.next_try, f.wait,"
-        " (SELECT count(*) FROM message m WHERE m.notifier = n.name AND m.state = 'failed')"
+        " (SELECT count(*) FROM message m WHERE m.notifier = n.name AND m.state = 'failed'), n.heartbeat"
         " FROM notifier n LEFT JOIN message f ON f.notifier = n.name AND f.state = 'waiting'"
         " LEFT JOIN queue q ON q.notifier = n.name AND (q.message IS NULL OR q.message = f.seq)"
         " GROUP BY n.name HAVING n.left = 0 OR waiting > 0 OR f.seq IS NOT NULL ORDER BY n.name",
@@ -85,4 +86,20 @@ int store_notifiers(Store *store, int64_t now, NotifierHealth **ret, size_t *ret
     *ret_n = list.n;
     *ret = TAKE_PTR(list.items);
     return 0;
+}
+
+int store_heartbeat_tried(Store *store, const char *notifier, int64_t *ret) {
+    return db_integer(store, 0, ret, "SELECT heartbeat_tried FROM notifier WHERE name = ?", "t", notifier);
+}
+
+int store_heartbeat_try(Store *store, const char *notifier, int64_t now) {
+    return db_run(store, "UPDATE notifier SET heartbeat_tried = ? WHERE name = ?", "it", now, notifier);
+}
+
+int store_heartbeat_result(Store *store, const char *notifier, const char *reason, int64_t now) {
+    if (reason) return store_notifier_result(store, notifier, reason, now);
+    return db_run(store,
+        "UPDATE notifier SET heartbeat = ?1, failing_since = CASE WHEN EXISTS (SELECT 1 FROM message"
+        " WHERE notifier = ?2 AND state = 'waiting' AND attempts > 0) THEN failing_since ELSE 0 END WHERE name = ?2",
+        "it", now, notifier);
 }

@@ -22,6 +22,7 @@ typedef struct NotifierHealth {
     unsigned attempts;     /* of the message in flight */
     int64_t next_try;      /* of the message in flight; 0: none, or at once */
     unsigned failed;       /* messages refused and kept */
+    int64_t heartbeat;     /* when the last one was taken; 0: none was */
 } NotifierHealth;
 
 /* Every notifier there is a row of, by name; those that left only while something waits for them. */
@@ -30,3 +31,9 @@ void notifier_health_free(NotifierHealth *health, size_t n);
 
 /* A test went through, or did not (reason; NULL: success): as outbox_result does, without a message. */
 int store_notifier_result(Store *store, const char *notifier, const char *reason, int64_t now);
+
+/* Heartbeats: when the last was tried (0: never), that one is being tried, what became of it (reason; NULL: it was
+ * taken). One that is taken ends the failing only where no message fails. */
+int store_heartbeat_tried(Store *store, const char *notifier, int64_t *ret);
+int store_heartbeat_try(Store *store, const char *notifier, int64_t now);
+int store_heartbeat_result(Store *store, const char *notifier, const char *reason, int64_t now);

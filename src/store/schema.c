@@ -124,7 +124,11 @@ static const char schema_3[] =
     "CREATE TABLE loan ("
     "  namespace TEXT NOT NULL, protocol TEXT NOT NULL, port INTEGER NOT NULL, local INTEGER NOT NULL,"
     "  ahead INTEGER NOT NULL, made INTEGER NOT NULL, until INTEGER NOT NULL, who TEXT, why TEXT,"
-    "  before TEXT NOT NULL, PRIMARY KEY (namespace, protocol, port, local)) STRICT, WITHOUT ROWID;";
+    "  before TEXT NOT NULL, PRIMARY KEY (namespace, protocol, port, local)) STRICT, WITHOUT ROWID;"
+
+    /* When the last one was tried, and when one was taken. */
+    "ALTER TABLE notifier ADD COLUMN heartbeat_tried INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE notifier ADD COLUMN heartbeat INTEGER NOT NULL DEFAULT 0;";
 
 const Migration schema_migrations[] = {{1, schema_1}, {2, schema_2}, {3, schema_3}};
 const size_t schema_n_migrations = ELEMENTSOF(schema_migrations);

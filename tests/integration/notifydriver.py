@@ -74,9 +74,10 @@ class Driver:
         done = subprocess.run(self.command(*arguments), stdout=subprocess.PIPE, timeout=60)
         return done.returncode == 1 and done.stdout == b"send failed: Message too long\n"
 
-    def check(self, plugin, settings=(), *options):
+    def check(self, plugin, settings=(), *options, plugin_dir=None):
         """The configuration's faults, as lines."""
-        done = subprocess.run([*self.command(plugin, settings, *options), "--check"], stdout=subprocess.PIPE, timeout=60)
+        done = subprocess.run([*self.command(plugin, settings, *options, plugin_dir=plugin_dir), "--check"],
+                              stdout=subprocess.PIPE, timeout=60)
         lines = done.stdout.decode().splitlines()
         assert done.returncode == (2 if lines else 0), done
         return lines

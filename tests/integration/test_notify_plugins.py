@@ -84,6 +84,11 @@ def test_a_third_partys_plugin_works(driver, third, place):
                           for name in ("ann", "bob")]
 
 
+def test_a_plugin_without_a_heartbeat_has_no_such_key(driver, third):
+    assert driver.check("third", [("port", 1), ("heartbeat", "5m")], plugin_dir=third) == [
+        "driver.conf:3: [notifier:drive] heartbeat: unknown key for plugin third"]
+
+
 def test_what_a_plugin_says_is_escaped(driver, third):
     one = driver.run("third", {"port": 1}, plugin_dir=third).only
     assert one.outcome == "retry" and one.retry_after == 7
@@ -157,6 +162,7 @@ def test_output_is_bounded_and_escaped(driver):
 
 
 @pytest.mark.parametrize("plugin,fault", [
+    ("older", "plugin older: it has a key heartbeat, and no heartbeat()"),
     ("wrong-abi", "plugin wrong-abi: it is made for another version of portwatch's plugin interface"),
     ("nothing", "plugin nothing: does not export pw_plugin_v1"),
     ("absent", "plugin absent: there is no such plugin"),

@@ -8,7 +8,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CRASH, ABORT, HANG, HANG_CONFIGURE, EAT, EXIT, GARBAGE, HUGE_FRAME, CLOSE, CHATTY, WRONG_ABI, LIAR, SECOND };
+enum {
+    CRASH,
+    ABORT,
+    HANG,
+    HANG_CONFIGURE,
+    EAT,
+    EXIT,
+    GARBAGE,
+    HUGE_FRAME,
+    CLOSE,
+    CHATTY,
+    WRONG_ABI,
+    LIAR,
+    SECOND,
+    OLDER
+};
 
 static const char *names[] = {"one", "two", NULL};
 
@@ -81,9 +96,20 @@ static void release(void *instance) {
     (void)instance;
 }
 
+/* Built before there was a heartbeat: what follows in memory is something else. */
+static const pw_key older_keys[] = {{"heartbeat", 0, "of its own"}};
+
+static void not_a_heartbeat(void *instance, const pw_heartbeat *beat, pw_result *result) {
+    (void)instance, (void)beat, (void)result;
+    abort();
+}
+
 static const pw_plugin plugin = {
     .abi = MODE == WRONG_ABI ? 99 : PW_ABI,
-    .size = sizeof(pw_plugin),
+    .size = MODE == OLDER ? offsetof(pw_plugin, heartbeat) : sizeof(pw_plugin),
+    .keys = MODE == OLDER ? older_keys : NULL,
+    .n_keys = MODE == OLDER,
+    .heartbeat = MODE == OLDER ? not_a_heartbeat : NULL,
     .name = BAD,
     .version = "1",
     .configure = configure,

@@ -84,7 +84,7 @@ static void deliver(void *instance, const pw_message *message, const char *recip
 }
 
 static const pw_plugin plugin = {PW_ABI, sizeof(pw_plugin), "third", "1.0", keys, sizeof(keys) / sizeof(keys[0]),
-    configure, recipients, deliver, release};
+    configure, recipients, deliver, release, NULL};
 
 const pw_plugin *pw_plugin_v1(void) {
     return &plugin;

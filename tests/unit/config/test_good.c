@@ -261,6 +261,25 @@ static void test_longest_line(void **state) {
     rules_free(rules);
 }
 
+static void test_heartbeat(void **state) {
+    Rules *rules = NULL;
+    char **errors = NULL;
+    const char *text = "[notifier:hc]\nplugin = webhook\nurl = https://x/\nheartbeat = 5m\nevents = none\n";
+    assert_int_equal(parse_text(text, &rules, &errors), CONFIG_OK);
+    assert_int_equal(rules->notifiers[0].heartbeat, SECONDS(300));
+    assert_int_equal(rules->notifiers[0].events, 0);
+    assert_false(rules_tell(rules));
+    /* the plugin is told too: whether it has one is for it to say */
+    assert_int_equal(rules->notifiers[0].n_settings, 2);
+    assert_string_equal(rules->notifiers[0].settings[1].key, "heartbeat");
+    rules_free(rules);
+    rules = NULL;
+    assert_int_equal(parse_text("[notifier:a]\nplugin = email\n", &rules, &errors), CONFIG_OK);
+    assert_int_equal(rules->notifiers[0].heartbeat, 0);
+    assert_true(rules_tell(rules));
+    rules_free(rules);
+}
+
 static void test_empty(void **state) {
     Rules *rules = NULL;
     char **errors = NULL;
@@ -286,6 +305,7 @@ int main(int argc, char *argv[]) {
         cmocka_unit_test(test_precedence),
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_longest_line),
+        cmocka_unit_test(test_heartbeat),
         cmocka_unit_test(test_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,6 +86,11 @@ static void test_others(void **state) {
     assert_int_equal(out.outcome, OUTCOME_REFUSED);
     assert_string_equal(out.reason, "no");
     frame_done(&out);
+    Frame heartbeat = {.type = FRAME_HEARTBEAT, .message = {.id = "heartbeat"}, .timeout = 7};
+    round_trip(&heartbeat, &out);
+    assert_string_equal(out.message.id, "heartbeat");
+    assert_int_equal(out.timeout, 7);
+    frame_done(&out);
     Frame broken = {.type = FRAME_BROKEN, .reason = (char *)"why"};
     round_trip(&broken, &out);
     frame_done(&out);

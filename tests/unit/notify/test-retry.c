@@ -30,10 +30,20 @@ static void test_retry_after(void **state) {
     assert_int_equal(retry_wait(1, -5, 0), 2 * SECOND);
 }
 
+static void test_heartbeats_keep_step(void **state) {
+    (void)state;
+    assert_int_equal(heartbeat_next(100 * SECOND, 60 * SECOND, 102 * SECOND), 160 * SECOND);
+    assert_int_equal(heartbeat_next(100 * SECOND, 60 * SECOND, 159 * SECOND), 160 * SECOND);
+    /* late by more than an interval: one, not those it missed */
+    assert_int_equal(heartbeat_next(100 * SECOND, 60 * SECOND, 160 * SECOND), 220 * SECOND);
+    assert_int_equal(heartbeat_next(100 * SECOND, 60 * SECOND, 99999 * SECOND), 100059 * SECOND);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_doubles_to_ten_minutes),
         cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_heartbeats_keep_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
