@@ -61,6 +61,7 @@ int event_copy(const Event *event, Event *ret) {
     if (copy_text(&copy.name) < 0) r = -ENOMEM;
     if (copy_text(&copy.subject) < 0) r = -ENOMEM;
     if (copy_text(&copy.summary) < 0) r = -ENOMEM;
+    if (copy_text(&copy.about) < 0) r = -ENOMEM;
     if (copy_text(&copy.cause) < 0) r = -ENOMEM;
     if (r >= 0) r = endpoints_copy(&event->before, &copy.before);
     if (r >= 0) r = endpoints_copy(&event->after, &copy.after);
@@ -81,6 +82,7 @@ void event_done(Event *event) {
     free(event->name);
     free(event->subject);
     free(event->summary);
+    free(event->about);
     free(event->cause);
     endpoints_done(&event->before);
     endpoints_done(&event->after);

@@ -83,6 +83,8 @@ typedef struct Event {
     int64_t seen;            /* when the told state was first seen */
     char *subject; /* EVENT_SELF: what it is about: "configuration", "delivery", "database", "blind"; else NULL */
     char *summary; /* EVENT_SELF: one sentence for people; else NULL */
+    char *about;   /* EVENT_SELF: the notifier that fails, or (`about_works`) works again; else NULL */
+    bool about_works;
     char *cause;   /* JSON text; NULL: none known */
     char **notify; /* names of notifiers; NULL: every one */
 } Event;

@@ -53,6 +53,10 @@ typedef struct Notifier {
     bool result_pending; /* the attempt is over, but could not be stored yet */
     char *result_reason;
     bool failing;         /* said so in the log */
+    bool failed;          /* its last attempt did */
+    int64_t failing_from; /* boottime: when they began to, if `failed` */
+    bool failing_told;    /* the others know */
+    bool health_known;    /* what of that was so before a restart */
     int64_t quiet_since;  /* boottime: since when a quiet time holds back what waits; 0: none does */
     bool beating;         /* the channel has a heartbeat */
     bool beats_fail;      /* said so in the log */
@@ -114,6 +118,9 @@ void daemon_ready(Daemon *d); /* the same with READY=1 */
 int daemon_commit(Daemon *d, Decision *decision, const RequestAnswer *answer);
 /* A notice about portwatch itself, to `names` (NULL: every notifier). */
 int daemon_notice(Daemon *d, Severity severity, const char *subject, const char *summary, char *const *names);
+/* One to `names` about a notifier that fails, or works again; the database knows then that this was told. Both are
+ * warnings, so that who hears of the one hears of the other. */
+int daemon_notice_about(Daemon *d, const char *notifier, bool works, const char *summary, char *const *names);
 int daemon_tell_learned(Daemon *d);
 /* Called where the store failed: logs it once, opens a corrupt one anew. */
 int daemon_store_failed(Daemon *d, int error);

@@ -90,6 +90,10 @@ bool result_store(Notifier *n) {
     if (r == 0) {
         daemon_store_worked(d);
         log_result(n, state);
+        if (state == MESSAGE_WAITING)
+            health_failed(n);
+        else
+            health_worked(n);
         if (state == MESSAGE_FAILED) tell_refused(n, first_reason(n));
     }
     result_clear(n);
@@ -113,6 +117,7 @@ void result_test(Notifier *n) {
     if (r == 0 && delivered) {
         r = outbox_wake(d->store, n->rule->name);
         set_works(n);
+        health_worked(n);
     }
     if (r != 0) daemon_store_failed(d, r);
     if (run) test_done(d, run, n->rule->name, n->results, n->n_results, reason ? reason : "no answer");

@@ -186,6 +186,7 @@ static void look(Notifier *n) {
         send_test(n);
         if (n->busy) return;
     }
+    health_tell(n);
     const Now time = daemon_now();
     int64_t now = time.realtime;
     for (;;) {

@@ -15,3 +15,9 @@ void result_heartbeat(Notifier *n);
 void result_clear(Notifier *n);
 /* Says once in the log that nothing gets through. */
 void notifier_fails(Notifier *n, const char *what, const char *reason);
+
+/* notifier-health.c: an alert about the alerting */
+void health_failed(Notifier *n); /* an attempt did */
+void health_worked(Notifier *n);
+/* Tells the other notifiers, once each, that this one has failed for a while, and that it works again. */
+void health_tell(Notifier *n);

@@ -207,19 +207,30 @@ static int commit_event(Daemon *d, Event *event) {
     return daemon_commit(d, &decision, NULL);
 }
 
-int daemon_notice(Daemon *d, Severity severity, const char *subject, const char *summary, char *const *names) {
+static int notice(Daemon *d, Severity severity, const char *subject, const char *summary, const char *about, bool works,
+    char *const *names) {
     Now now = daemon_now();
     Event event = {.type = EVENT_SELF,
         .time = now.realtime,
         .seen = now.realtime,
         .severity = severity,
         .subject = strdup(subject),
-        .summary = strdup(summary)};
-    int r = event.subject && event.summary ? 0 : -ENOMEM;
+        .summary = strdup(summary),
+        .about = about ? strdup(about) : NULL,
+        .about_works = works};
+    int r = event.subject && event.summary && (!about || event.about) ? 0 : -ENOMEM;
     if (r == 0 && names && !(event.notify = strv_copy(names))) r = -ENOMEM;
     if (r == 0) r = commit_event(d, &event);
     event_done(&event);
     return r;
+}
+
+int daemon_notice(Daemon *d, Severity severity, const char *subject, const char *summary, char *const *names) {
+    return notice(d, severity, subject, summary, NULL, false, names);
+}
+
+int daemon_notice_about(Daemon *d, const char *notifier, bool works, const char *summary, char *const *names) {
+    return notice(d, SEVERITY_WARNING, "delivery", summary, notifier, works, names);
 }
 
 int daemon_tell_learned(Daemon *d) {

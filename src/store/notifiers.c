@@ -42,6 +42,7 @@ static int health_read(sqlite3_stmt *statement, int64_t now, NotifierHealth *hea
         .next_try = store_clamp_wait(sqlite3_column_int64(statement, 11), now, sqlite3_column_int64(statement, 12)),
         .failed = (unsigned)sqlite3_column_int64(statement, 13),
         .heartbeat = sqlite3_column_int64(statement, 14),
+        .failing_told = sqlite3_column_int64(statement, 15),
     };
     int r = db_string(statement, 0, &health->name);
     return r == 0 ? db_string(statement, 5, &health->last_error) : r;
@@ -71,7 +72,8 @@ int store_notifiers(Store *store, int64_t now, NotifierHealth **ret, size_t *ret
     int r = db_query(store, &statement,
         "SELECT n.name, n.since, n.left, n.learned, n.last_success, n.last_error, n.last_error_time, n.failing_since,"
         " count(q.id) AS waiting, min(q.queued), f.attempts, f.next_try, f.wait,"
-        " (SELECT count(*) FROM message m WHERE m.notifier = n.name AND m.state = 'failed'), n.heartbeat"
+        " (SELECT count(*) FROM message m WHERE m.notifier = n.name AND m.state = 'failed'), n.heartbeat, "
+        "n.failing_told"
         " FROM notifier n LEFT JOIN message f ON f.notifier = n.name AND f.state = 'waiting'"
         " LEFT JOIN queue q ON q.notifier = n.name AND (q.message IS NULL OR q.message = f.seq)"
         " GROUP BY n.name HAVING n.left = 0 OR waiting > 0 OR f.seq IS NOT NULL ORDER BY n.name",

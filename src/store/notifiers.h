@@ -17,6 +17,7 @@ typedef struct NotifierHealth {
     char *last_error;     /* NULL: none */
     int64_t last_error_time;
     int64_t failing_since; /* 0: it works, or nothing was tried */
+    int64_t failing_told;  /* when the others were told of that, and not yet of its end; 0: they were not */
     unsigned waiting;      /* events not yet delivered, those in the message in flight too */
     int64_t oldest;        /* when the first of them was queued; 0: none */
     unsigned attempts;     /* of the message in flight */

@@ -31,7 +31,8 @@ typedef struct Commit {
 } Commit;
 
 /* Writes all of it in one transaction: baseline, incidents (as they stand in their events), events, one queue row a
- * notifier, history, learned, pauses, answer. An EVENT_LEARNED marks its notifiers as told. Notifiers it does not know
+ * notifier, history, learned, pauses, answer. An EVENT_LEARNED marks its notifiers as told, one
+ * about a notifier that its failing was, or is over. Notifiers it does not know
  * get a row. STORE_GONE: nobody waits for `answer` any more; then nothing has been written. -EINVAL: an event without
  * id or document. */
 int store_commit(Store *store, const Commit *commit);

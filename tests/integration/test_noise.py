@@ -1,6 +1,7 @@
-"""Who is told what, and when: `events`, `severity` and `quiet` of a notifier."""
+"""Who is told what, and when: `events`, `severity` and `quiet` of a notifier; an alert about the alerting."""
 
 import contextlib
+import sqlite3
 import time
 
 from harness import config_text, hook_section, kinds, learned_everywhere, posted_events, wait_until
@@ -67,3 +68,38 @@ def test_a_notifier_gets_its_events_of_its_severity_outside_of_its_quiet_times(w
             assert len(server.requests) == before + 1, "as one message"
         assert {s for _, s in kinds(posted_events(silent))} == {"tcp/8001", "tcp/9001"}
         wait_until(lambda: all(n["waiting"] == 0 for n in running.json("status")["notifiers"]), what=running.tail)
+
+
+def about(server):
+    return [e["data"]["summary"] for e in posted_events(server) if e["subject"] == "delivery"]
+
+
+def test_a_notifier_that_fails_is_told_of_by_the_other_once_over_restarts_and_when_it_works_again(watch, listeners, netns):
+    with HttpServer() as dead, HttpServer() as other:
+        dead.respond = (503, {}, b"")
+        running = watch(config_text({}, hook_section(dead, "dead", group_wait="200ms")
+                                    + hook_section(other, "other", group_wait="200ms")))
+        learned_everywhere(other, dead)
+        wait_until(lambda: running.json("status")["notifiers"][0]["failing_since"], what=running.tail)
+        assert about(other) == [], "not at once"
+        # twenty minutes pass
+        running.stop()
+        with contextlib.closing(sqlite3.connect(running.state / "portwatch.db")) as database, database:
+            database.execute("UPDATE notifier SET failing_since = failing_since - 1200000000 WHERE failing_since != 0")
+        running.start()
+        told = wait_until(lambda: about(other), what=running.tail)[0]
+        assert "notifier dead gets nothing through since " in told and "503" in told and "1 event waits" in told, told
+        running.stop()
+        tries = len(dead.requests)
+        running.start()
+        wait_until(lambda: len(dead.requests) > tries, what=running.tail)
+        listeners.start("tcp@0.0.0.0@8001", name="web")
+        wait_until(lambda: ("opened", "tcp/8001") in kinds(posted_events(other)), what=running.tail)
+        assert len(about(other)) == 1, "again after a restart"
+        dead.respond = (204, {}, b"")
+        running.reload()
+        wait_until(lambda: len(about(other)) == 2, what=running.tail)
+        assert about(other)[1] == "notifier dead works again"
+        # what waited for it says nothing of itself
+        wait_until(lambda: ("opened", "tcp/8001") in kinds(posted_events(dead)), what=running.tail)
+        assert about(dead) == []
