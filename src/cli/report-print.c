@@ -84,7 +84,6 @@ static void print_pauses(const Cli *cli, const Report *report) {
     for (size_t i = 0; i < report->state.n_pauses; i++) {
         const Pause *pause = &report->state.pauses[i];
         char text[SURFACE_TEXT_MAX + 64], surface[SURFACE_TEXT_MAX], clock[MOMENT_TEXT_MAX];
-        if (pause->until <= report->now) continue;
         snprintf(text, sizeof text, "%s until %s", pause->all ? "every port" : surface_format(&pause->surface, surface),
             moment_clock(pause->until, report->now, clock));
         print_line(cli, "paused", cli->colours.yellow, text);

@@ -53,11 +53,21 @@ static int read_holds(Store *store, Report *report) {
     return 0;
 }
 
+/* The daemon ends them with its next look. */
+static void forget_pauses_that_are_over(Report *report) {
+    State *state = &report->state;
+    size_t kept = 0;
+    for (size_t i = 0; i < state->n_pauses; i++)
+        if (state->pauses[i].until > report->now) state->pauses[kept++] = state->pauses[i];
+    state->n_pauses = kept;
+}
+
 static int read_store(Store *store, Report *report) {
     _cleanup_free_ char *coverage = NULL;
     int r = store_read_begin(store);
     if (r != 0) return r;
     r = store_load_state(store, &report->state);
+    if (r == 0) forget_pauses_that_are_over(report);
     if (r == 0) r = store_coverage(store, &coverage);
     if (r == 0) r = store_notifiers(store, report->now, &report->notifiers, &report->n_notifiers);
     if (r == 0) r = read_holds(store, report);

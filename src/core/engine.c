@@ -11,28 +11,6 @@
 /* Where nothing but the second snapshot is missing. */
 #define SECOND_LOOK (USEC_PER_SEC / 10)
 
-static int expire_pauses(Step *step) {
-    bool expired = false;
-    for (size_t i = 0; i < step->state->n_pauses; i++)
-        if (pause_left(&step->state->pauses[i], step->now) <= 0) expired = true;
-    if (!expired) return 0;
-    Decision *out = step->out;
-    int r = decision_copy_pauses(out, step->state);
-    if (r < 0) return r;
-    out->pauses_changed = true;
-    size_t kept = 0;
-    for (size_t i = 0; i < out->n_pauses && r >= 0; i++) {
-        Pause p = out->pauses[i];
-        if (pause_left(&p, step->now) > 0)
-            out->pauses[kept++] = p;
-        else
-            r = decision_add_transition(out, TRANSITION_RESUMED, step->now, p.all ? NULL : &p.surface, CHANGE_NONE,
-                NULL, NULL, NULL, "the pause is over");
-    }
-    out->n_pauses = kept;
-    return r;
-}
-
 static int64_t settle_of(const Step *step, const View *view, bool closed) {
     if (closed) return view->rule ? view->rule->settle_closed : step->rules->settle_closed;
     return view->rule ? view->rule->settle : step->rules->settle;
@@ -91,9 +69,12 @@ static int note_bounce(Step *step, const View *view, const Settling *settling) {
 
 /* It is as it was before a difference that nobody was told of. That is counted where something is expected. */
 static int bounce(Step *step, const View *view, const Incident *incident, const Settling *settling) {
-    bool told, counts = incident || (view->watch == WATCH_ALERT && (view->rule || view->baseline.n > 0));
+    bool told, counts = incident || view->rule || view->baseline.n > 0;
     int r = note_bounce(step, view, settling);
-    if (r < 0 || !counts || settling->program) return r;
+    if (r < 0 || !settling->tells || settling->program) return r;
+    int64_t lasted = step->now->boottime - settling->start;
+    if (lasted >= settle_of(step, view, settling->was_closed)) r = step_passed_in_pause(step, &view->surface);
+    if (r < 0 || !counts) return r;
     return flap_return(step, view, incident, settling, settling->start_realtime, &told);
 }
 
@@ -243,6 +224,7 @@ static int settle(Step *step, const View *view, const Incident *incident, const 
         s.noted = view->difference.upgraded;
     }
     bool tells = incident || (!s.quiet && view->watch == WATCH_ALERT);
+    s.tells = tells;
     s.asks = tells && !returning && !view->surface.whole && (s.closed || s.owner);
     int64_t at = deadline(step, view, &s, returning);
     at = later_of(at, flap_steady(step, view, incident, &s));
@@ -365,8 +347,9 @@ int engine_step(const Rules *rules, const State *state, const Snapshot *snapshot
     step.gap = state->last_step > 0 && now->boottime - state->last_step > step.patience;
     int r = step_init(&step);
     if (r >= 0) r = step_blind(&step);
-    if (r >= 0) r = expire_pauses(&step);
+    if (r >= 0) r = step_end_pauses(&step);
     if (r >= 0) r = state->learned ? step_views(&step) : step_learn(&step);
+    if (r >= 0) r = step_sum_up_pauses(&step);
     if (r < 0) decision_done(ret);
     return r;
 }

@@ -38,6 +38,7 @@ typedef struct Settling {
     bool was_closed; /* at any time since start */
     unsigned snapshots; /* that differed since start */
     bool asks;          /* it closed or changed hands and will be told: why is worth asking */
+    bool tells;         /* it will be told */
     bool owner;         /* nothing but owners differs: a look that does not see them says nothing */
     bool program;       /* nothing but a program's file differs */
     bool back;          /* of an open incident: it is as expected again */
@@ -45,11 +46,16 @@ typedef struct Settling {
     int64_t last;       /* boottime: last snapshot that differed */
 } Settling;
 
+#define PAUSE_NAMED_MAX 8
+
 typedef struct Pause {
     bool all;
     Surface surface; /* port of the pause where not all */
     int64_t until;   /* realtime microseconds */
     int64_t ends;    /* the same in boottime, which nobody sets; 0 after a restart: not known. Memory only */
+    bool resumed;    /* ended by hand, and history says so. Memory only */
+    size_t n_passed; /* what would have been told in the meantime, had it not passed by itself. Memory only */
+    Surface passed[PAUSE_NAMED_MAX]; /* the first of these */
 } Pause;
 
 /* An acceptance that ends, or one that was given ahead. One a surface. */
@@ -196,7 +202,8 @@ int engine_accept(const Rules *rules, const State *state, const Snapshot *snapsh
     const Acceptance *acceptance, Decision *ret, Surface *ret_at);
 /* No more reminders for this incident. `by` is kept in history. */
 int engine_acknowledge(const State *state, const Now *now, const char *token, const char *by, Decision *ret);
-/* No alerts for `surface` (NULL: all) until now + duration (microseconds); what still differs then is told then. */
+/* No alerts for `surface` (NULL: all) until now + duration (microseconds); what still differs then is told then, beside
+ * a summary of what passed meanwhile. */
 int engine_pause(
     const State *state, const Now *now, const Surface *surface, int64_t duration, const char *by, Decision *ret);
 int engine_resume(const State *state, const Now *now, const Surface *surface, const char *by, Decision *ret);

@@ -233,8 +233,12 @@ int engine_pause(
     size_t at = 0;
     while (at < ret->n_pauses && !pause_is(&ret->pauses[at], surface)) at++;
     if (at == ret->n_pauses) ret->n_pauses++;
+    const Pause old = at < state->n_pauses ? ret->pauses[at] : (Pause){0};
     ret->pauses[at] = (Pause){.all = !surface, .until = now->realtime + duration, .ends = now->boottime + duration};
     if (surface) ret->pauses[at].surface = *surface;
+    /* Prolonged, it is still the same pause. */
+    ret->pauses[at].n_passed = old.n_passed;
+    memcpy(ret->pauses[at].passed, old.passed, sizeof old.passed);
     ret->pauses_changed = true;
     char lasts[DURATION_TEXT_MAX], text[256];
     snprintf(text, sizeof text, "for %s by %s", duration_format(duration, lasts), by);
@@ -249,14 +253,21 @@ int engine_resume(const State *state, const Now *now, const Surface *surface, co
     *ret = (Decision){.next_look = INT64_MAX};
     int r = decision_copy_pauses(ret, state);
     if (r < 0) return r;
-    size_t kept = 0;
-    for (size_t i = 0; i < ret->n_pauses; i++) /* Without a port every pause ends. */
-        if (surface && !pause_is(&ret->pauses[i], surface)) ret->pauses[kept++] = ret->pauses[i];
-    if (kept == ret->n_pauses) {
+    size_t ended = 0;
+    for (size_t i = 0; i < ret->n_pauses; i++) {
+        Pause *p = &ret->pauses[i];
+        /* Without a port every pause ends. */
+        if ((surface && !pause_is(p, surface)) || pause_left(p, now) <= 0) continue;
+        /* The next step lets it go, with what it held back. */
+        p->until = now->realtime;
+        p->ends = now->boottime;
+        p->resumed = true;
+        ended++;
+    }
+    if (ended == 0) {
         decision_done(ret);
         return REQUEST_NOTHING;
     }
-    ret->n_pauses = kept;
     ret->pauses_changed = true;
     _cleanup_free_ char *escaped = text_escape(by, strlen(by));
     r = escaped ? decision_add_transition(ret, TRANSITION_RESUMED, now, surface, CHANGE_NONE, NULL, NULL, NULL, escaped)

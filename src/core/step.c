@@ -19,6 +19,7 @@ int step_init(Step *step) {
 
 void step_done(Step *step) {
     free(step->incidents);
+    free(step->over);
 }
 
 const Incident *step_incident(const Step *step, const Surface *surface) {
@@ -40,19 +41,4 @@ const Settling *step_settling(const Step *step, const View *view) {
     const State *state = step->state;
     if (!state->n_settling) return NULL;
     return bsearch(&key, state->settling, state->n_settling, sizeof key, compare_settling);
-}
-
-int64_t pause_left(const Pause *pause, const Now *now) {
-    return pause->ends ? pause->ends - now->boottime : pause->until - now->realtime;
-}
-
-int64_t step_paused_until(const Step *step, const Surface *surface) {
-    int64_t until = 0;
-    for (size_t i = 0; i < step->state->n_pauses; i++) {
-        const Pause *p = &step->state->pauses[i];
-        int64_t left = pause_left(p, step->now);
-        if (left > 0 && (p->all || surface_compare(&p->surface, surface) == 0))
-            until = later_of(until, step->now->boottime + left);
-    }
-    return until;
 }

@@ -12,6 +12,8 @@ typedef struct Step {
     bool gap;         /* that long since the last step */
     int64_t until;    /* of an acceptance that ends: when */
     Decision *out;
+    Pause *over; /* pauses that end with this step */
+    size_t n_over;
     const Incident **incidents; /* the state's, by surface */
     size_t n_incidents;
 } Step;
@@ -50,6 +52,12 @@ int step_blind(Step *step);
 
 /* What is left of a pause, microseconds. */
 int64_t pause_left(const Pause *pause, const Now *now);
+/* Ends the pauses whose time has come; what they held back is told by this step. */
+int step_end_pauses(Step *step);
+/* Once all else is told: what changed during the pauses that ended, in one event. */
+int step_sum_up_pauses(Step *step);
+/* A difference that would have been told came to nothing while a pause covered it. */
+int step_passed_in_pause(Step *step, const Surface *surface);
 /* Boottime end of the pause that covers this surface, 0: none. */
 int64_t step_paused_until(const Step *step, const Surface *surface);
 

@@ -74,7 +74,11 @@ json_t *document_next(const Event *event, const Rules *rules) {
         good = next_add(array, "look", "portwatch list");
     else if (event->type == EVENT_SELF || event->incident.aspect == ASPECT_SELF) {
         bool configuration = event->subject && strcmp(event->subject, "configuration") == 0;
-        good = next_add(array, "look", configuration ? "portwatch check-config" : "portwatch status");
+        bool pause = event->subject && strcmp(event->subject, "pause") == 0;
+        good = next_add(array, "look",
+            configuration ? "portwatch check-config"
+            : pause       ? "portwatch history"
+                          : "portwatch status");
     } else {
         char surface[SURFACE_TEXT_MAX];
         if (event->surface.namespace[0]) /* its name is somebody's choice */

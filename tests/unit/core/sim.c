@@ -224,7 +224,8 @@ static void tell(Sim *sim, const Event *e) {
         [ENDING_UNWATCHED] = " unwatched",
         [ENDING_RESTATED] = " restated"};
     static const char *const reaches[] = {"", " widened", " narrowed"};
-    if (e->incident.aspect == ASPECT_SURFACE) surface_format(&e->surface, surface);
+    if (e->has_incident && e->incident.aspect == ASPECT_SURFACE) surface_format(&e->surface, surface);
+    if (e->type == EVENT_SELF && e->subject) snprintf(surface, sizeof surface, "%s", e->subject);
     snprintf(line, sizeof line, "%s %s %s%s %s%s\n", event_type_name(e->type), surface, change_name(e->change),
         reaches[e->reach], severity_name(e->severity), endings[e->ending]);
     append(&sim->told, line);

@@ -124,7 +124,10 @@ static int do_people(World *w) {
     if (r >= 0) decision_done(&d);
     if (r >= 0) r = engine_acknowledge(&w->sim->state, &w->sim->now, w->sim->state.incidents[0].token, "ann", &d);
     if (r >= 0) decision_done(&d);
-    if (r >= 0) r = engine_resume(&w->sim->state, &w->sim->now, NULL, "ann", &d);
+    Now earlier = w->sim->now; /* the world's pause has not ended yet */
+    earlier.boottime -= 3600 * USEC_PER_SEC;
+    earlier.realtime -= 3600 * USEC_PER_SEC;
+    if (r >= 0) r = engine_resume(&w->sim->state, &earlier, NULL, "ann", &d);
     if (r >= 0) decision_done(&d);
     return r;
 }

@@ -122,8 +122,10 @@ static void test_pause(void **state) {
     sim_told(&sim, "");
     /* What still differs is told when the pause is over. */
     sim_run(&sim, 2, WIDE "; tcp 0.0.0.0:80 @a");
-    sim_told(&sim, "opened 5432/tcp address widened critical\n");
-    sim_history(&sim, "paused 5432/tcp none\nopened 80/tcp opened\nresumed 5432/tcp none\nopened 5432/tcp address\n");
+    sim_told(&sim, "opened 5432/tcp address widened critical\nself pause none critical\n");
+    assert_string_equal(sim.last.summary, "the pause of 5432/tcp is over: 1 change, told beside this");
+    sim_history(&sim,
+        "paused 5432/tcp none\nopened 80/tcp opened\nresumed 5432/tcp none\nopened 5432/tcp address\nnotice - none\n");
     assert_int_equal(sim.state.n_pauses, 0);
     sim_done(&sim);
 
@@ -138,7 +140,37 @@ static void test_pause(void **state) {
     assert_int_equal(sim_resume(&sim, NULL), REQUEST_DONE);
     assert_int_equal(sim_resume(&sim, NULL), REQUEST_NOTHING);
     sim_run(&sim, 2, WIDE);
-    sim_told(&sim, "opened 5432/tcp address widened critical\n");
+    sim_told(&sim, "opened 5432/tcp address widened critical\nself pause none critical\n");
+    assert_string_equal(sim.last.summary,
+        "the pause of every port is over: 1 change, told beside this; different for a while, and then as before again: "
+        "5432/tcp");
+    assert_int_equal(sim.state.n_pauses, 0);
+    sim_done(&sim);
+}
+
+/* What came and went is no secret; what was too short to be told without a pause is not told after it. */
+static void test_pause_sums_up(void **state) {
+    Sim sim;
+    sim_init(&sim, LOCAL);
+    sim_pause(&sim, 600, NULL);
+    sim_run(&sim, 4, WIDE);
+    sim_run(&sim, 100, LOCAL);
+    sim_run(&sim, 500, LOCAL);
+    sim_told(&sim, "");
+    assert_int_equal(sim.state.n_pauses, 0);
+    sim_pause(&sim, 600, &db);
+    sim_run(&sim, 20, WIDE);
+    sim_run(&sim, 20, LOCAL "; tcp 0.0.0.0:80 @a");
+    sim_run(&sim, 20, LOCAL);
+    sim_told(&sim, "opened 80/tcp opened warning\nresolved 80/tcp opened warning returned\n");
+    sim_pause(&sim, 60, &db); /* the same one, shorter */
+    sim_run(&sim, 62, LOCAL);
+    sim_told(&sim, "self pause none info\n");
+    assert_string_equal(sim.last.summary,
+        "the pause of 5432/tcp is over: all is as it was before; different for a while, and then as before again: "
+        "5432/tcp");
+    sim_run(&sim, 600, LOCAL);
+    sim_told(&sim, "");
     sim_done(&sim);
 }
 
@@ -167,7 +199,7 @@ static void test_a_pause_lasts_as_long_as_it_was_asked_for(void **state) {
         sim_run(&sim, 3590, "tcp 0.0.0.0:80 @other");
         sim_told(&sim, "");
         sim_run(&sim, 12, "tcp 0.0.0.0:80 @other");
-        sim_told(&sim, "opened 80/tcp owner warning\n");
+        sim_told(&sim, "opened 80/tcp owner warning\nself pause none warning\n");
         assert_int_equal(sim.state.n_pauses, 0);
         sim_done(&sim);
     }
@@ -193,6 +225,7 @@ int main(void) {
         cmocka_unit_test(test_accept_all),
         cmocka_unit_test(test_accept_stated),
         cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_pause_sums_up),
         cmocka_unit_test(test_pause_limits),
         cmocka_unit_test(test_a_pause_lasts_as_long_as_it_was_asked_for),
         cmocka_unit_test(test_names_are_escaped),
