@@ -69,7 +69,13 @@ _portwatch() {
         ack) words=$(_portwatch_tokens "${where[@]}") ;;
         list | diff | explain | resume | history) words=$(_portwatch_ports "${where[@]}") ;;
         pause) [[ $previous == pause ]] && words="30m 1h 4h 1d" || words=$(_portwatch_ports "${where[@]}") ;;
-        baseline) [[ $previous == baseline ]] && words="show log diff revert" || words=$(_portwatch_ports "${where[@]}") ;;
+        baseline)
+            if [[ $previous == import ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$current")
+                return
+            fi
+            [[ $previous == baseline ]] && words="show log diff revert export import" || words=$(_portwatch_ports "${where[@]}")
+            ;;
         test) words=$(_portwatch_notifiers "${where[@]}") ;;
         check-config)
             mapfile -t COMPREPLY < <(compgen -f -- "$current")

@@ -102,8 +102,9 @@ int command_baseline(Cli *cli) {
     static const struct {
         const char *name;
         int (*run)(Cli *cli);
-    } verbs[] = {{"show", show}, {"log", baseline_log}, {"diff", baseline_diff}, {"revert", baseline_revert}};
+    } verbs[] = {{"show", show}, {"log", baseline_log}, {"diff", baseline_diff}, {"revert", baseline_revert},
+        {"export", baseline_export}, {"import", baseline_import}};
     for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
         if (strcmp(cli->arguments[0], verbs[i].name) == 0) return verbs[i].run(cli);
-    return cli_usage("usage: portwatch baseline show|log|diff|revert ...");
+    return cli_usage("usage: portwatch baseline show|log|diff|revert|export|import ...");
 }

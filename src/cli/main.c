@@ -25,8 +25,9 @@ static const Command commands[] = {
     {"ack", "TOKEN", "no more reminders for an incident", command_ack, 0, 1, 1},
     {"pause", "DURATION [PORT]", "no alerts for a time; history goes on", command_pause, 0, 1, 2},
     {"resume", "[PORT]", "ends a pause, or all of them", command_resume, 0, 0, 1},
-    {"baseline", "show|log|diff|revert ...", "what is expected, since when and by whom; and back to an earlier version",
-        command_baseline, TAKES_REASON, 1, 3},
+    {"baseline", "show|log|diff|revert|export|import ...",
+        "what is expected, since when and by whom; and back to an earlier version", command_baseline, TAKES_REASON, 1,
+        3},
     {"history", "[PORT] [--since T] [--follow]", "what was observed and what was told", command_history,
         TAKES_SINCE | TAKES_FOLLOW, 0, 1},
     {"test", "[NOTIFIER...]", "a test message through the daemon, waits for the answer", command_test, 0, 0, SIZE_MAX},
@@ -43,22 +44,22 @@ static void help(FILE *out) {
     }
     grid_print(grid, out, "  ");
     grid_free(grid);
-    fputs(
-        "\nPORT is 443/tcp, tcp/443, https/tcp, or 443 for tcp and udp; tcp/ephemeral for the ephemeral ones "
-        "together.\n"
-        "TIME is 18:00, \"2026-03-01 18:00\", or how long: 30m, 2h. accept --until of a difference is a loan: what "
-        "was\n"
-        "expected before returns then. accept PORT --until where nothing differs approves ahead: what changes on that\n"
-        "port until then is accepted, and stays so.\n"
-        "baseline log [PORT], diff [VERSION [VERSION]], revert VERSION [PORT] [--reason TEXT].\n"
-        "\n"
-        "  --json            the same for programs\n"
-        "  --config FILE     the configuration (" PORTWATCH_CONFIG ")\n"
-        "  --state-dir DIR   baseline, queue and history (" PORTWATCH_STATE_DIR ")\n"
-        "  --plugin-dir DIR  notifier plugins (" PORTWATCH_PLUGIN_DIR ")\n"
-        "  --help, --version\n"
-        "\n"
-        "See portwatch(1), portwatch.conf(5).\n",
+    fputs("\nPORT is 443/tcp, tcp/443, https/tcp, or 443 for tcp and udp; tcp/ephemeral for the ephemeral ones "
+          "together.\n"
+          "TIME is 18:00, \"2026-03-01 18:00\", or how long: 30m, 2h. accept --until of a difference is a loan:\n"
+          "what was expected before returns then. accept PORT --until where nothing differs approves ahead: what "
+          "changes on\n"
+          "that port until then is accepted, and stays so.\n"
+          "baseline log [PORT], diff [VERSION [VERSION]], revert VERSION [PORT] [--reason TEXT], export,\n"
+          "import FILE [--reason TEXT].\n"
+          "\n"
+          "  --json            the same for programs\n"
+          "  --config FILE     the configuration (" PORTWATCH_CONFIG ")\n"
+          "  --state-dir DIR   baseline, queue and history (" PORTWATCH_STATE_DIR ")\n"
+          "  --plugin-dir DIR  notifier plugins (" PORTWATCH_PLUGIN_DIR ")\n"
+          "  --help, --version\n"
+          "\n"
+          "See portwatch(1), portwatch.conf(5).\n",
         out);
 }
 

@@ -16,6 +16,8 @@
  *           differs: what changes there until then is accepted
  * revert    "version": integer; "port": PORT (absent: all);                 0 done, or it is that already; 2 no such
  *           "reason" (may be absent)                                        version, or no longer kept
+ * import    "file": name; "text": its bytes; "users": {name: uid}, those   0 done, or it is that already; 2 mistakes in
+ *           that it names; "reason" (may be absent)                         the file, "errors" says them
  * ack       "token"                                                         0; 2 unknown token
  * pause     "duration": microseconds (> 0);                                 0
  *           "port": PORT (absent: every port)
@@ -36,7 +38,8 @@
  *     "until"     pause, accept: realtime microseconds
  *     "ahead", "lent"  accept of a port: surfaces where what changes until then is accepted; and where what was
  *                 accepted for a time is now for another, or without "until" for good
- *     "changed"   revert: array of {"port", "before", "after"}, as "accepted"
+ *     "errors"    import: lines "FILE:LINE: ..."
+ *     "changed"   revert, import: array of {"port", "before", "after"}, as "accepted"
  *     "results"   test: array of {"notifier": name, "delivered": bool, "reason": string or null (escaped),
  *                 "recipients": [{"recipient": string, "delivered": bool, "code": int, "reason": string or null}]}
  *

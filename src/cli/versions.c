@@ -217,7 +217,7 @@ int baseline_diff(Cli *cli) {
     return json_array_size(minus) + json_array_size(plus) > 0 ? EXIT_DIFFERS : EXIT_WELL;
 }
 
-static int print_changed(const Cli *cli, const json_t *answer, int code) {
+int baseline_print_changed(const Cli *cli, const json_t *answer, int code) {
     const json_t *changed = json_object_get(answer, "changed");
     int r = 0;
     for (size_t i = 0; i < json_array_size(changed) && r >= 0; i++) {
@@ -225,6 +225,9 @@ static int print_changed(const Cli *cli, const json_t *answer, int code) {
         printf("%s\n", phrase_string(one, "port"));
         r = accept_print_rows(cli, json_object_get(one, "before"), json_object_get(one, "after"), "  ");
     }
+    const json_t *errors = json_object_get(answer, "errors");
+    for (size_t i = 0; i < json_array_size(errors); i++)
+        fprintf(stderr, "%s\n", json_string_value(json_array_get(errors, i)));
     if (code == EXIT_WELL)
         puts(phrase_string(answer, "text"));
     else
@@ -253,6 +256,6 @@ int baseline_revert(Cli *cli) {
         if (text) puts(text);
         r = text ? 0 : -ENOMEM;
     } else
-        r = print_changed(cli, answer, code);
+        r = baseline_print_changed(cli, answer, code);
     return r < 0 ? cli_failed(r) : code;
 }

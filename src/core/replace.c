@@ -45,6 +45,15 @@ static bool same_rows(const Rows *a, const Rows *b) {
     return true;
 }
 
+/* Does it say the same, one way and the other? What a file leaves open is no reason to know less than was learned. */
+static int same_meaning(const Surface *surface, const Rows *before, const Rows *after, bool *ret) {
+    Difference there, back;
+    int r = difference_make(surface, NULL, before, after, &there);
+    if (r >= 0) r = difference_make(surface, NULL, after, before, &back);
+    if (r >= 0) *ret = there.change == CHANGE_NONE && back.change == CHANGE_NONE;
+    return r;
+}
+
 /* An open incident of which the told state is expected now is over. */
 static int resolve(Step *step, const Views *views, const Surface *surface, const Rows *after, const Replacement *by) {
     const Incident *incident = step_incident(step, surface);
@@ -87,7 +96,9 @@ static int replace_all(Step *step, const Views *views, const Replacement *by, co
             middle++;
         for (end = middle; end < n && rows[end].after && surface_compare(&rows[end].surface, surface) == 0;) end++;
         Rows before = {items + first, middle - first}, after = {items + middle, end - middle};
-        int r = same_rows(&before, &after) ? 0 : replace(step, views, surface, &before, &after, by, words);
+        bool same = same_rows(&before, &after);
+        int r = same || by->kind != VERSION_IMPORTED ? 0 : same_meaning(surface, &before, &after, &same);
+        if (r >= 0 && !same) r = replace(step, views, surface, &before, &after, by, words);
         if (r < 0) return r;
     }
     return 0;

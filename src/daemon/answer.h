@@ -20,6 +20,10 @@ size_t answer_port(const json_t *port, Surface ret[static 2]);
 
 /* baseline.c: `portwatch baseline revert`. */
 int baseline_revert(Daemon *d, const Request *request, const json_t *arguments, Answer *answer);
+/* Makes the baseline what it says, and answers, in one transaction. */
+int baseline_replace(Daemon *d, const Request *request, const Replacement *replacement, Answer *answer);
+/* import.c: `portwatch baseline import`. */
+int baseline_import(Daemon *d, const Request *request, const json_t *arguments, Answer *answer);
 
 /* test.c: `portwatch test`. Answers once every notifier has, or the time is over. */
 int test_start(Daemon *d, const Request *request, const json_t *arguments);

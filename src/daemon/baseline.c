@@ -22,8 +22,7 @@ static int reply(Daemon *d, const Request *request, int r, const Answer *answer)
     return r < 0 ? r : answer_reply(d, request, NULL, answer);
 }
 
-/* Decides and answers in one transaction. */
-static int replace(Daemon *d, const Request *request, const Replacement *replacement, Answer *answer) {
+int baseline_replace(Daemon *d, const Request *request, const Replacement *replacement, Answer *answer) {
     Now now = daemon_now();
     Decision decision;
     int r = engine_replace_baseline(d->rules, &d->state, &d->snapshot, &now, replacement, &decision);
@@ -63,7 +62,7 @@ int baseline_revert(Daemon *d, const Request *request, const json_t *arguments, 
             answer);
     char what[48];
     snprintf(what, sizeof what, "version %" PRId64, version);
-    return replace(d, request,
+    return baseline_replace(d, request,
         &(Replacement){.kind = VERSION_REVERTED,
             .rows = &rows,
             .only = port ? only : NULL,

@@ -242,6 +242,7 @@ static int execute(Daemon *d, const Request *request) {
     if (arguments && strcmp(request->command, "pause") == 0) return do_pause(d, request, arguments, &answer);
     if (arguments && strcmp(request->command, "resume") == 0) return do_resume(d, request, arguments, &answer);
     if (arguments && strcmp(request->command, "revert") == 0) return baseline_revert(d, request, arguments, &answer);
+    if (arguments && strcmp(request->command, "import") == 0) return baseline_import(d, request, arguments, &answer);
     int r = answer_text(&answer, 2, "portwatchd does not know this request: are both of one version?");
     return r < 0 ? r : answer_reply(d, request, NULL, &answer);
 }

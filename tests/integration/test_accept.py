@@ -119,3 +119,49 @@ def test_who_asks(watch, listeners, monkeypatch):
     assert refused.returncode == 2 and tokens(running)
     assert running.cli("accept", token).returncode == 0
     assert versions(running, "81/tcp")[-1]["by"].startswith("mallory")
+
+
+def test_a_golden_baseline_travels(watch, listeners, place):
+    """What one host exports another one imports; what it exports then is the same."""
+    listeners.start("tcp@0.0.0.0@80", name="web")
+    listeners.start("udp@127.0.0.1@53", "tcp@127.0.0.1@53", name="dns")
+    one = watch(FAST)
+    golden = place / "golden.conf"
+    said = one.cli("baseline", "export")
+    assert said.returncode == 0 and "[port:80/tcp]\naddress = 0.0.0.0\n" in said.stdout, said
+    golden.write_text(said.stdout)
+    assert one.cli("check-config", str(golden)).returncode == 0
+    same = one.cli("baseline", "import", str(golden))
+    assert same.returncode == 0 and "already" in same.stdout, same
+    assert [v["kind"] for v in versions(one)] == ["learned"]
+    # a host that has learned something else, where the file makes it right and where it makes it wrong
+    assert one.cli("accept", "8443/tcp", "--until", "1h").returncode == 0
+    other = golden.with_name("other.conf")
+    other.write_text(said.stdout.replace("address = 0.0.0.0", "address = 127.0.0.1") + "[port:99/udp]\naddress = ::\n")
+    taken = one.cli("baseline", "import", str(other), "--reason", "the golden one")
+    assert taken.returncode == 0 and "80/tcp" in taken.stdout and "99/udp" in taken.stdout, taken
+    assert "53/" not in taken.stdout
+    last = versions(one)[-1]
+    assert last["kind"] == "imported" and str(other) in last["reason"] and "the golden one" in last["reason"]
+    exported = one.cli("baseline", "export").stdout
+    assert "[port:80/tcp]\naddress = 127.0.0.1\n" in exported and "[port:99/udp]\naddress = ::\n" in exported
+    told(one, "tcp/80")
+    told(one, "udp/99")
+    assert one.cli("baseline", "import", "-", stdin=said.stdout).returncode == 0
+    wait_until(lambda: "tcp/80" not in tokens(one), what=one.tail)
+    golden.write_text(exported)
+    assert one.cli("baseline", "import", str(golden)).returncode == 0
+    assert one.cli("baseline", "export").stdout == exported
+    # mistakes, with file and line; nothing changes
+    before = versions(one)
+    for text, line, word in (("[port:80/tcp]\naddress = nowhere\n", 2, "address"), ("[port:80/tcp]\n", 1, "no address"),
+                             ("[port:80/tcp]\naddress = ::\nname = x\n", 3, "name"), ("\n[ignore:x]\nport = 80\n", 2, "port:"),
+                             ("[port:80/tcp]\naddress = ::\nuser = nobody-here\n", 1, "nobody-here"),
+                             ("[port:40000/tcp]\naddress = ::\n", 1, "ephemeral"), ("# nothing\n", 1, "no [port")):
+        golden.write_text(text)
+        refused = one.cli("baseline", "import", str(golden))
+        assert refused.returncode == 2 and re.search(rf"golden.conf:{line}: .*{re.escape(word)}", refused.stderr), refused
+    golden.write_bytes(b"[port:80/tcp]\nexe = /\xff\n")
+    assert one.cli("baseline", "import", str(golden)).returncode == 2
+    assert one.cli("baseline", "import", str(place / "absent")).returncode == 2
+    assert versions(one) == before
