@@ -1,6 +1,5 @@
-#include "kernel/namespaces.h"
+#include "kernel/namespaces_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,46 +16,12 @@
 #define SPACES_MAX 512u
 #define DESCRIPTORS_EACH 4u /* a socket, two counters, one to spare */
 #define NEW_PIDS_MAX 256u   /* looked at in one tick; of more, all are looked at in turn */
-#define YOUNG_MAX 64u       /* processes that are looked at again: they may move soon after they were made */
 #define YOUNG_FOR (10 * USEC_PER_SEC)
 #define SWEEP_PIDS 16u       /* others looked at in one tick */
 #define SWEEP_PIDS_LOST 512u /* while it has to be known whether a namespace has a process left */
 #define NAMED_FOR (10 * USEC_PER_SEC)
-#define NAMES_FRESH (5 * USEC_PER_SEC)
-#define NAMES_EVERY (60 * USEC_PER_SEC)
 #define COUNT_EVERY (10 * USEC_PER_SEC) /* where they are only counted */
 #define RETRY_EVERY (60 * USEC_PER_SEC)
-
-typedef struct Young {
-    pid_t pid;
-    int64_t until;
-} Young;
-
-struct Namespaces {
-    TablesShared *shared;
-    NamespacesOptions options;
-    int home;
-    dev_t device; /* of nsfs */
-    uint64_t home_inode;
-    bool may_look, may_enter;
-    Space **items;
-    size_t n, allocated, most;
-    bool too_many, denied, denied_now;
-    /* processes */
-    int loadavg;
-    pid_t last_pid;
-    Young young[YOUNG_MAX];
-    size_t n_young;
-    pid_t *sweep;
-    size_t sweep_n, sweep_at;
-    uint64_t sweeps; /* begun */
-    bool swept;      /* once, to the end */
-    bool hurry;      /* for this sweep */
-    int64_t next;
-    /* names */
-    struct timespec names_changed;
-    int64_t names_read, names_fresh;
-};
 
 static size_t limit(void) {
     struct rlimit files;
@@ -120,8 +85,7 @@ static Space *find(const Namespaces *n, uint64_t inode) {
     return NULL;
 }
 
-/* The namespace with this inode, made known if it is new; NULL with 0: it is the caller's, or there are too many. */
-static int meet(Namespaces *n, uint64_t inode, Space **ret) {
+int namespaces_meet(Namespaces *n, uint64_t inode, Space **ret) {
     *ret = NULL;
     if (inode == n->home_inode) return 0;
     Space *known = find(n, inode);
@@ -178,7 +142,7 @@ static int look_at(Namespaces *n, pid_t pid, int64_t now) {
     if (r == -EACCES && pid != 1)
         n->denied_now = true; /* the first of all lives in no container that we do not live in */
     if (r < 0) return 0;
-    r = meet(n, inode, &space);
+    r = namespaces_meet(n, inode, &space);
     if (r < 0 || !space) return r;
     space->lost = 0;
     space->witness = pid;
@@ -215,7 +179,7 @@ static int look_at_new(Namespaces *n, int64_t now) {
     n->last_pid = last;
     if (last == 0 || first == 1 || last < first) return 0; /* unknown, the first time, or the numbers wrapped */
     if (last - first >= (pid_t)NEW_PIDS_MAX) {
-        n->hurry = n->options.enter;
+        if (n->options.enter) n->hurry = true;
         return 0;
     }
     for (pid_t pid = first; pid <= last; pid++) {
@@ -256,8 +220,10 @@ static void release(Namespaces *n, const Owners *owners) {
         Space *space = n->items[i];
         if (space->lost > 0 && space->lost < n->sweeps && !space->file && !is_held(space, owners))
             space_free(space);
-        else
+        else {
+            n->hurry = n->hurry || space->lost > 0;
             n->items[kept++] = space;
+        }
     }
     if (kept < n->n) n->too_many = false;
     n->n = kept;
@@ -276,48 +242,6 @@ static int sweep(Namespaces *n, const Owners *owners, size_t budget, int64_t now
             return 0;
         }
         int r = look_at(n, n->sweep[n->sweep_at++], now);
-        if (r < 0) return r;
-    }
-    return 0;
-}
-
-static int look_at_name(Namespaces *n, int directory, const char *name) {
-    struct stat st;
-    Space *space;
-    if (name[0] == '.' || fstatat(directory, name, &st, 0) < 0 || st.st_dev != n->device) return 0;
-    int r = meet(n, st.st_ino, &space);
-    if (r < 0 || !space) return r;
-    if (space->file && strcmp(space->file, name) <= 0) return 0; /* of several the first */
-    char *copy = strdup(name);
-    if (!copy) return -ENOMEM;
-    free(space->file);
-    space->file = copy;
-    space->lost = 0;
-    return 0;
-}
-
-static void close_directory(DIR **d) {
-    if (*d) closedir(*d);
-}
-
-/* The directory is read when it has changed, and for a while after that: a name is made first, then mounted upon. */
-static int look_at_names(Namespaces *n, int64_t now) {
-    struct stat st = {0};
-    if (stat(n->options.names, &st) < 0) st.st_mtim = (struct timespec){0};
-    bool changed = memcmp(&st.st_mtim, &n->names_changed, sizeof(st.st_mtim)) != 0;
-    if (changed) n->names_fresh = now + NAMES_FRESH;
-    if (!changed && now >= n->names_fresh && now - n->names_read < NAMES_EVERY) return 0;
-    n->names_changed = st.st_mtim;
-    n->names_read = now;
-    for (size_t i = 0; i < n->n; i++) {
-        free(n->items[i]->file);
-        n->items[i]->file = NULL;
-    }
-    _cleanup_(close_directory) DIR *directory = opendir(n->options.names);
-    if (!directory) return 0;
-    const struct dirent *entry;
-    while ((entry = readdir(directory))) {
-        int r = look_at_name(n, dirfd(directory), entry->d_name);
         if (r < 0) return r;
     }
     return 0;
@@ -379,20 +303,20 @@ int namespaces_update(Namespaces *namespaces, Owners *owners, int64_t now) {
     if (n->home < 0) return 0;
     bool first = n->sweeps == 0;
     if (!first && !n->options.enter && now < n->next) return 0;
-    n->next = now + COUNT_EVERY;
     int r = 0;
     if (first) {
         n->last_pid = read_last_pid(n);
         begin_sweep(n);
         r = sweep(n, owners, n->sweep_n + 1, now);
     }
-    if (r >= 0) r = look_at_names(n, now);
+    if (r >= 0) r = namespaces_look_at_names(n, now);
     if (r >= 0 && !first) {
         check_witnesses(n);
         r = look_at_new(n, now);
         if (r >= 0 && n->options.enter) r = look_at_young(n, now);
         if (r >= 0) r = sweep(n, owners, n->hurry ? SWEEP_PIDS_LOST : SWEEP_PIDS, now);
     }
+    n->next = n->hurry ? now : now + COUNT_EVERY;
     for (size_t i = 0; i < n->n && r >= 0; i++) {
         Space *space = n->items[i];
         if (space->name[0] && space->named_until > 0 && now >= space->named_until) continue;

@@ -162,7 +162,14 @@ static void test_counted(void **state) {
     assert_non_null(space);
     assert_false(space->open);
     assert_null(namespaces_trouble(namespaces));
+    uint64_t inode = inode_of(child);
     live_kill(child);
+    /* Seen to be lost, it is let go as soon as all processes were looked at, not with one look in ten seconds. */
+    now += 20000000;
+    update(namespaces);
+    for (int i = 0; i < 10000 && space_of(namespaces, inode); i++, now++)
+        assert_int_equal(namespaces_update(namespaces, owners, now), 0);
+    assert_null(space_of(namespaces, inode));
 }
 
 /* As ip-netns(8) makes them: a file, with the namespace mounted on it. */
