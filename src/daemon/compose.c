@@ -4,6 +4,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "notify/moment.h"
 #include "notify/prose.h"
 
 #define MESSAGE_BYTES_MAX                                                                                              \
@@ -41,8 +42,34 @@ static int fill(Daemon *d, const NotifierRule *rule, json_t *const *documents, s
     return r;
 }
 
+/* An event of its own says what the queue had no room for. */
+static int omitted_document(Daemon *d, const NotifierRule *rule, json_t **ret) {
+    Omitted omitted;
+    char from[MOMENT_TEXT_MAX], to[MOMENT_TEXT_MAX];
+    int r = outbox_omitted(d->store, rule->name, &omitted);
+    if (r != 0 || omitted.count == 0) return r;
+    Now now = daemon_now();
+    _cleanup_free_ char *summary =
+        text_printf("%u more event%s between %s and %s are not told one by one, see portwatch history", omitted.count,
+            omitted.count == 1 ? "" : "s", moment_clock(omitted.from, now.realtime, from),
+            moment_clock(omitted.to, now.realtime, to));
+    if (!summary) return -ENOMEM;
+    Event event = {.type = EVENT_SELF,
+        .time = now.realtime,
+        .seen = now.realtime,
+        .severity = SEVERITY_WARNING,
+        .subject = (char *)"queue",
+        .summary = summary};
+    uint8_t bytes[16];
+    daemon_random(bytes, sizeof bytes);
+    uuid_format(bytes, event.id);
+    _cleanup_free_ char *text = document_event(&event, d->host.name, d->host.machine_id, d->coverage, d->rules);
+    *ret = text ? document_parse(text) : NULL;
+    return *ret ? 0 : -ENOMEM;
+}
+
 static int compose_rows(Daemon *d, const NotifierRule *rule, const OutboxRow *rows, size_t n, Message *ret) {
-    _cleanup_(unref_all) json_t **documents = calloc(n + 1, sizeof *documents);
+    _cleanup_(unref_all) json_t **documents = calloc(n + 2, sizeof *documents);
     if (!documents) return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
         _cleanup_json_ json_t *full = document_parse(rows[i].document);
@@ -50,11 +77,13 @@ static int compose_rows(Daemon *d, const NotifierRule *rule, const OutboxRow *ro
         if (!documents[i]) return full ? -ENOMEM : -EBADMSG;
     }
     char **references = NULL;
-    int r = 0;
+    size_t n_documents = n;
+    int r = omitted_document(d, rule, &documents[n]);
+    if (documents[n]) n_documents++;
     for (size_t i = 0; i < n && r == 0; i++)
         if (*rows[i].incident && rows[i].type != EVENT_OPENED)
             r = add_references(d, rule->name, rows[i].incident, &references);
-    if (r == 0) r = fill(d, rule, documents, n, ret);
+    if (r == 0) r = fill(d, rule, documents, n_documents, ret);
     if (r == 0)
         ret->references = references;
     else

@@ -83,6 +83,8 @@ static int commit_event(Store *store, const Commit *commit, const Event *event) 
     int64_t seq = sqlite3_last_insert_rowid(store->db);
     for (size_t i = 0; r == 0 && document->notifiers && document->notifiers[i]; i++)
         r = commit_queue(store, event, seq, document->notifiers[i], strlen(document->document), commit->now);
+    for (size_t i = 0; r == 0 && document->notifiers && document->notifiers[i]; i++)
+        r = queue_bound(store, document->notifiers[i]);
     if (r == 0 && event->about)
         r = db_run(store, "UPDATE notifier SET failing_told = ? WHERE name = ?", "it",
             event->about_works ? (int64_t)0 : event->time, event->about);

@@ -148,6 +148,10 @@ int outbox_form(Store *store, const Message *message, const int64_t *rows, size_
             "tttiitttt", message->id, message->notifier, message->host, message->formed, store->boot, message->subject,
             message->text, message->document, references);
     int64_t seq = sqlite3_last_insert_rowid(store->db);
+    if (r == 0)
+        r = db_run(store,
+            "UPDATE notifier SET omitted = 0, omitted_from = 0, omitted_to = 0 WHERE name = ? AND omitted", "t",
+            message->notifier);
     for (size_t i = 0; r == 0 && i < n_rows; i++) {
         r = db_run(store, "UPDATE queue SET message = ? WHERE id = ? AND notifier = ? AND message IS NULL", "iit", seq,
             rows[i], message->notifier);

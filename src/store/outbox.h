@@ -11,6 +11,17 @@
 
 #define OUTBOX_ROWS_MAX 500 /* events in one message */
 
+/* What waits for one notifier is bounded. Beyond that an incident keeps its first and its last event, then the oldest
+ * of the least severe go. They are counted, and the next message says so. */
+#define OUTBOX_QUEUE_MAX 2000
+#define OUTBOX_QUEUE_BYTES ((int64_t)8 << 20)
+
+/* Events that made room for others. */
+typedef struct Omitted {
+    unsigned count;   /* 0: none */
+    int64_t from, to; /* when the first and the last of them were decided */
+} Omitted;
+
 /* An event that waits for a notifier. */
 typedef struct OutboxRow {
     int64_t id;
@@ -37,6 +48,9 @@ int outbox_look(Store *store, const char *notifier, int64_t now, OutboxLook *ret
 int outbox_waiting(Store *store, const char *notifier, bool critical, size_t max, OutboxRow **ret, size_t *ret_n);
 void outbox_rows_free(OutboxRow *rows, size_t n);
 
+/* What the next message to this notifier has to say it leaves out. */
+int outbox_omitted(Store *store, const char *notifier, Omitted *ret);
+
 /* Ids of the messages that carried the opened event of an incident to this notifier, oldest first; for References.
  * *ret is a string list, NULL if there are none. */
 int outbox_threads(Store *store, const char *incident, const char *notifier, char ***ret);
@@ -44,8 +58,8 @@ int outbox_threads(Store *store, const char *incident, const char *notifier, cha
 /* Was this notifier told of an incident that is open? */
 int outbox_told(Store *store, const char *incident, const char *notifier, bool *ret);
 
-/* Fixes a message's id and bytes and takes the rows into it, in one transaction. STORE_GONE: one of the rows is not
- * waiting for this notifier, or a message is in flight already. */
+/* Fixes a message's id and bytes and takes the rows into it, and what was omitted, in one transaction. STORE_GONE: one
+ * of the rows is not waiting for this notifier, or a message is in flight already. */
 int outbox_form(Store *store, const Message *message, const int64_t *rows, size_t n_rows);
 
 typedef enum RecipientState { RECIPIENT_WAITING, RECIPIENT_DELIVERED, RECIPIENT_REFUSED } RecipientState;

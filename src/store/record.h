@@ -1,4 +1,4 @@
-/* Inside store/ only: one more line of history, within the caller's transaction. */
+/* Inside store/ only: one more line of history, a queue that is full; within the caller's transaction. */
 #pragma once
 
 #include "core/engine.h"
@@ -8,6 +8,9 @@
 int version_record(Store *store, const Decision *decision, int64_t now);
 /* Forgets changes of versions that are older than `before`, or too many; never the latest of a surface. */
 int version_expire(Store *store, int64_t before, bool *more);
+
+/* Keeps what waits for a notifier within OUTBOX_QUEUE_MAX events and OUTBOX_QUEUE_BYTES (store/outbox.h). */
+int queue_bound(Store *store, const char *notifier);
 
 /* A bounce like one of the last day's (same surface, same difference) counts there instead. */
 int history_record(Store *store, const Transition *transition);

@@ -106,6 +106,9 @@ static const char schema_2[] =
 static const char schema_3[] =
     "ALTER TABLE incident ADD COLUMN returns INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE notifier ADD COLUMN failing_told INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE notifier ADD COLUMN omitted INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE notifier ADD COLUMN omitted_from INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE notifier ADD COLUMN omitted_to INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE queue ADD COLUMN severity INTEGER NOT NULL DEFAULT 1;"
     "ALTER TABLE queue ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE told ("

@@ -85,7 +85,8 @@ def test_a_notifier_that_fails_is_told_of_by_the_other_once_over_restarts_and_wh
         # twenty minutes pass
         running.stop()
         with contextlib.closing(sqlite3.connect(running.state / "portwatch.db")) as database, database:
-            database.execute("UPDATE notifier SET failing_since = failing_since - 1200000000 WHERE failing_since != 0")
+            database.execute("UPDATE notifier SET failing_since = failing_since - 1200000000, omitted = 7,"
+                             " omitted_from = failing_since, omitted_to = failing_since WHERE failing_since != 0")
         running.start()
         told = wait_until(lambda: about(other), what=running.tail)[0]
         assert "notifier dead gets nothing through since " in told and "503" in told and "1 event waits" in told, told
@@ -103,3 +104,6 @@ def test_a_notifier_that_fails_is_told_of_by_the_other_once_over_restarts_and_wh
         # what waited for it says nothing of itself
         wait_until(lambda: ("opened", "tcp/8001") in kinds(posted_events(dead)), what=running.tail)
         assert about(dead) == []
+        # and what its queue had no room for is counted, once
+        full = [e["data"]["summary"] for e in posted_events(dead) if e["subject"] == "queue"]
+        assert len(full) == 1 and full[0].startswith("7 more events between "), full
