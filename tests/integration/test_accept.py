@@ -52,6 +52,7 @@ def test_loans_approvals_and_versions(watch, listeners):
     left = (until - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
     assert 3600 < left <= 7200
     assert not tokens(running)
+    running.wait_log(r"8080/tcp accepted until .* by ")
     running.kill()
     running.start()
     loan = lent(running)["tcp/8080"]
