@@ -20,12 +20,14 @@ static bool user_of_slice(const char *slice, uid_t *ret) {
     return true;
 }
 
-bool cause_question_about(const Owner *owner, CauseQuestion *ret) {
+bool cause_question_about(const Owner *owner, bool seen, CauseQuestion *ret) {
     const char *unit = unit_of(owner);
     *ret = (CauseQuestion){.user = USER_NONE, .pid = owner->pid, .started = owner->started};
     /* A name that a user chose is never taken for the system's unit of that name. */
     bool known = !owner->user_unit || user_of_slice(owner->slice, &ret->user);
     if (unit && known && unit_name_valid(unit)) snprintf(ret->unit, sizeof ret->unit, "%s", unit);
+    if (seen && *ret->unit && owner->invocation && invocation_valid(owner->invocation))
+        memcpy(ret->invocation, owner->invocation, sizeof ret->invocation);
     return *ret->unit || ret->pid > 0;
 }
 

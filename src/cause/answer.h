@@ -15,7 +15,8 @@
  *      "signal": "SIGKILL"|null, "restarts": int|null, "since": RFC 3339|null, "process": "gone"|"alive"|null,
  *      "oom": bool, "summary": text, "journal": [text, at most 10], "missing": text|null}
  * State and sub are the unit's now. Result, exit, signal, oom and since are about the end of the invocation that held
- * the port, where it ended (since: else about the state). All text is one line and escaped: to be shown as it is. Only
+ * the port, where it ended (since: else about the state); where nothing is known of that one, of a later one, and the
+ * summary says so. All text is one line and escaped: to be shown as it is. Only
  * `journal` holds what processes wrote. */
 typedef struct CauseAnswer {
     Fate fate;

@@ -6,6 +6,11 @@
 #include "core/cleanup.h"
 #include "core/text.h"
 
+bool facts_later(const Facts *facts) {
+    const char *asked = facts->question.invocation, *present = facts->unit.invocation;
+    return facts->unit.known && asked[0] && present[0] && strcmp(asked, present) != 0;
+}
+
 void journal_done(JournalFacts *journal) {
     for (size_t i = 0; i < journal->n_lines; i++) free(journal->lines[i]);
     *journal = (JournalFacts){0};

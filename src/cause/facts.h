@@ -52,6 +52,9 @@ typedef struct Facts {
     char *missing; /* why something is not known, for people; NULL: nothing is missing */
 } Facts;
 
+/* Another invocation than the one asked about is what systemd knows of: the unit was started again since. */
+bool facts_later(const Facts *facts);
+
 void journal_done(JournalFacts *journal);
 void facts_done(Facts *facts);
 /* Adds a reason to `missing`. 0 or -ENOMEM. */

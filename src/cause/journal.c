@@ -5,16 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <systemd/sd-journal.h>
 #include <systemd/sd-messages.h>
 #include <time.h>
 
+#include "cause/reader.h"
 #include "cause/unit.h"
 #include "core/cleanup.h"
 #include "core/text.h"
 
-#define ENTRIES_MAX 2000 /* looked at in one walk */
-#define FIELD_MAX 4096   /* of a field read at all */
+#define FIELD_MAX 4096 /* of a field read at all */
 #define MANAGER_LINES_MAX 4
 #define SLACK (2 * USEC_PER_SEC) /* between what happened and what was written about it */
 
@@ -46,97 +45,6 @@ char *journal_line(int64_t at, const char *identifier, const char *pid, const ch
     return line;
 }
 
-/* ---- reading ---- */
-
-typedef struct Reader {
-    sd_journal *journal;
-    const CauseQuestion *question;
-    uint64_t deadline;
-    int64_t floor; /* realtime: what is older is no part of it */
-    sd_id128_t boot;
-    unsigned visited;
-} Reader;
-
-/* A field of the present entry as text; "" where it is absent. */
-static void field_read(Reader *reader, const char *name, char *buffer, size_t size) {
-    const void *data;
-    size_t length, prefix = strlen(name) + 1;
-    buffer[0] = '\0';
-    if (sd_journal_get_data(reader->journal, name, &data, &length) < 0 || length <= prefix) return;
-    length -= prefix;
-    if (length >= size) length = size - 1;
-    memcpy(buffer, (const char *)data + prefix, length);
-    buffer[length] = '\0';
-}
-
-static void word_read(Reader *reader, const char *name, char buffer[static WORD_MAX]) {
-    char text[WORD_MAX + 1];
-    field_read(reader, name, text, sizeof(text));
-    word_copy(text, strlen(text), buffer);
-}
-
-static int64_t entry_time(Reader *reader) {
-    uint64_t usec = 0;
-    return sd_journal_get_realtime_usec(reader->journal, &usec) < 0 || usec > INT64_MAX ? 0 : (int64_t)usec;
-}
-
-/* To the next older entry. False: there is none, none of this time, or it is enough. */
-static bool step_back(Reader *reader) {
-    uint64_t ignored;
-    sd_id128_t boot;
-    if (reader->visited++ >= ENTRIES_MAX || now_monotonic() >= reader->deadline) return false;
-    if (sd_journal_previous(reader->journal) <= 0) return false;
-    if (sd_journal_get_monotonic_usec(reader->journal, &ignored, &boot) < 0) return false;
-    return sd_id128_equal(boot, reader->boot) && entry_time(reader) >= reader->floor;
-}
-
-__attribute__((format(printf, 2, 3))) static int match(Reader *reader, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    _cleanup_free_ char *text = text_vprintf(format, arguments);
-    va_end(arguments);
-    return text ? sd_journal_add_match(reader->journal, text, 0) : -ENOMEM;
-}
-
-/* Entries of the unit's manager about the unit. Only the fields with an underscore are journald's own. */
-static int match_manager(Reader *reader) {
-    const CauseQuestion *q = reader->question;
-    if (q->user == USER_NONE) {
-        int r = match(reader, "_PID=1");
-        return r < 0 ? r : match(reader, "UNIT=%s", q->unit);
-    }
-    int r = match(reader, "_SYSTEMD_OWNER_UID=%u", (unsigned)q->user);
-    if (r >= 0) r = match(reader, "_SYSTEMD_USER_UNIT=init.scope");
-    return r < 0 ? r : match(reader, "USER_UNIT=%s", q->unit);
-}
-
-/* What the unit's processes wrote themselves. */
-static int match_own(Reader *reader, const char *invocation) {
-    const CauseQuestion *q = reader->question;
-    int r;
-    if (q->user == USER_NONE) {
-        r = match(reader, "_SYSTEMD_UNIT=%s", q->unit);
-        if (r >= 0 && invocation) r = match(reader, "_SYSTEMD_INVOCATION_ID=%s", invocation);
-        return r;
-    }
-    r = match(reader, "_SYSTEMD_USER_UNIT=%s", q->unit);
-    return r < 0 ? r : match(reader, "_SYSTEMD_OWNER_UID=%u", (unsigned)q->user);
-}
-
-static int match_coredumps(Reader *reader) {
-    const CauseQuestion *q = reader->question;
-    int r = match(reader, "_UID=0");
-    if (r >= 0) r = match(reader, "MESSAGE_ID=%s", SD_MESSAGE_COREDUMP_STR);
-    if (r >= 0) r = match(reader, q->user == USER_NONE ? "COREDUMP_UNIT=%s" : "COREDUMP_USER_UNIT=%s", q->unit);
-    return r;
-}
-
-/* To the end, with the matches that were just added. */
-static int from_end(Reader *reader, int r) {
-    reader->visited = 0;
-    return r < 0 ? r : sd_journal_seek_tail(reader->journal);
-}
-
 /* ---- the end of the unit ---- */
 
 static const struct {
@@ -146,11 +54,11 @@ static const struct {
 
 static void process_exit_read(Reader *reader, EndFacts *end) {
     char command[32], text[WORD_MAX], status[16];
-    field_read(reader, "COMMAND", command, sizeof(command));
+    reader_field(reader, "COMMAND", command, sizeof(command));
     /* not of a command that runs before or after it */
     if (end->code != 0 || (command[0] && strcmp(command, "ExecStart") != 0)) return;
-    word_read(reader, "EXIT_CODE", text);
-    field_read(reader, "EXIT_STATUS", status, sizeof(status));
+    reader_word(reader, "EXIT_CODE", text);
+    reader_field(reader, "EXIT_STATUS", status, sizeof(status));
     for (size_t i = 0; i < ELEMENTSOF(exit_codes); i++)
         if (strcmp(text, exit_codes[i].text) == 0) {
             end->code = exit_codes[i].code;
@@ -186,26 +94,23 @@ static Entry entry_kind(Reader *reader) {
         {SD_MESSAGE_UNIT_OOMD_KILL_STR, ENTRY_MEMORY},
     };
     char id[INVOCATION_MAX], text[64];
-    field_read(reader, "MESSAGE_ID", id, sizeof(id));
+    reader_field(reader, "MESSAGE_ID", id, sizeof(id));
     for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
         if (strcmp(id, kinds[i].id) == 0) return kinds[i].entry;
     if (id[0]) return ENTRY_OTHER;
-    field_read(reader, "MESSAGE", text, sizeof(text));
+    reader_field(reader, "MESSAGE", text, sizeof(text));
     return strstr(text, ": Start request repeated too quickly") ? ENTRY_LIMIT : ENTRY_OTHER;
 }
 
-/* The newest end of the unit (or of the invocation asked about), from systemd's entries, newest first. */
+/* The newest end of the unit (or of the invocation whose entries these are), from systemd's entries, newest first. */
 static void end_read(Reader *reader, JournalFacts *journal) {
-    const CauseQuestion *q = reader->question;
     EndFacts *end = &journal->end;
     char starved[INVOCATION_MAX] = "";
     bool limit = false, again = false, asked = false, restart = false;
-    while (step_back(reader)) {
+    while (reader_back(reader)) {
         Entry entry = entry_kind(reader);
         char invocation[INVOCATION_MAX], job[WORD_MAX];
-        field_read(
-            reader, q->user == USER_NONE ? "INVOCATION_ID" : "USER_INVOCATION_ID", invocation, sizeof(invocation));
-        if (!invocation_valid(invocation)) invocation[0] = '\0';
+        reader_invocation(reader, invocation);
         if (entry == ENTRY_LIMIT && !again) {
             limit = true;
             end->result[0] = '\0'; /* that failure was only the refusal; the real one is older */
@@ -214,17 +119,16 @@ static void end_read(Reader *reader, JournalFacts *journal) {
         if (!end->result[0]) {
             if (entry == ENTRY_STARTING) again = true;
             if (entry == ENTRY_STOPPED) {
-                word_read(reader, "JOB_TYPE", job);
+                reader_word(reader, "JOB_TYPE", job);
                 asked = strcmp(job, "stop") == 0; /* sockets stop without having been stopping */
                 restart = strcmp(job, "restart") == 0 || strcmp(job, "try-restart") == 0;
             }
             if (entry != ENTRY_FAILURE && entry != ENTRY_SUCCESS) continue;
-            if (q->invocation[0] && invocation[0] && strcmp(invocation, q->invocation) != 0) continue;
             if (entry == ENTRY_FAILURE)
-                word_read(reader, "UNIT_RESULT", end->result);
+                reader_word(reader, "UNIT_RESULT", end->result);
             else
                 strcpy(end->result, "success");
-            end->at = entry_time(reader);
+            end->at = reader_time(reader);
             end->again = again;
             /* a stop that found it failed, waiting for its restart, is not why it failed: see below for one that is */
             end->asked = asked && entry == ENTRY_SUCCESS;
@@ -241,12 +145,27 @@ static void end_read(Reader *reader, JournalFacts *journal) {
     journal->oom = starved[0] && strcmp(starved, end->invocation) == 0;
 }
 
+/* What came after the invocation asked about: was the unit started again, and at last too often? */
+static void later_read(Reader *reader, JournalFacts *journal) {
+    bool again = false;
+    while (reader_back(reader)) {
+        Entry entry = entry_kind(reader);
+        char invocation[INVOCATION_MAX];
+        if (entry == ENTRY_LIMIT && !again) journal->limit = true;
+        if (entry == ENTRY_LIMIT) continue;
+        reader_invocation(reader, invocation);
+        if (strcmp(invocation, reader->question->invocation) == 0) break;
+        again = again || entry == ENTRY_STARTING;
+    }
+    journal->end.again = again;
+}
+
 /* "Out of memory: Killed process 812 (myapp) ...", also of a cgroup's limit. */
 static void oom_read(Reader *reader, JournalFacts *journal) {
     char text[256], wanted[40];
     snprintf(wanted, sizeof(wanted), "Killed process %d (", (int)reader->question->pid);
-    while (step_back(reader)) {
-        field_read(reader, "MESSAGE", text, sizeof(text));
+    while (reader_back(reader)) {
+        reader_field(reader, "MESSAGE", text, sizeof(text));
         const char *found = strstr(text, "Killed process ");
         if (!found || strncmp(found, wanted, strlen(wanted)) != 0) continue;
         journal->oom = true;
@@ -259,9 +178,17 @@ static void oom_read(Reader *reader, JournalFacts *journal) {
 /* Does systemd's own entry help? Starting, started and the like are told by the state. */
 static bool is_telling(Reader *reader) {
     char priority[4], id[INVOCATION_MAX];
-    field_read(reader, "PRIORITY", priority, sizeof(priority));
-    field_read(reader, "MESSAGE_ID", id, sizeof(id));
+    reader_field(reader, "PRIORITY", priority, sizeof(priority));
+    reader_field(reader, "MESSAGE_ID", id, sizeof(id));
     return priority[0] && priority[0] <= '5' && strcmp(id, SD_MESSAGE_UNIT_RESOURCES_STR) != 0;
+}
+
+/* By systemd's word on it, or as journald knew its process. */
+static bool belongs_to(Reader *reader, const char *invocation) {
+    char own[INVOCATION_MAX + 1], about[INVOCATION_MAX];
+    reader_invocation(reader, about);
+    reader_field(reader, "_SYSTEMD_INVOCATION_ID", own, sizeof(own));
+    return strcmp(about, invocation) == 0 || strcmp(own, invocation) == 0;
 }
 
 static char *entry_line(Reader *reader) {
@@ -269,18 +196,20 @@ static char *entry_line(Reader *reader) {
     size_t length;
     char identifier[64], pid[16];
     if (sd_journal_get_data(reader->journal, "MESSAGE", &data, &length) < 0 || length < 8) return NULL;
-    field_read(reader, "SYSLOG_IDENTIFIER", identifier, sizeof(identifier));
-    if (!identifier[0]) field_read(reader, "_COMM", identifier, sizeof(identifier));
-    field_read(reader, "_PID", pid, sizeof(pid));
-    return journal_line(entry_time(reader), identifier, pid, (const char *)data + 8, length - 8);
+    reader_field(reader, "SYSLOG_IDENTIFIER", identifier, sizeof(identifier));
+    if (!identifier[0]) reader_field(reader, "_COMM", identifier, sizeof(identifier));
+    reader_field(reader, "_PID", pid, sizeof(pid));
+    return journal_line(reader_time(reader), identifier, pid, (const char *)data + 8, length - 8);
 }
 
-static void lines_read(Reader *reader, JournalFacts *journal) {
+/* The newest `max` lines go before those that are there; none that belongs to the invocation `but` (NULL: any may). */
+static void lines_read(Reader *reader, size_t max, const char *but, JournalFacts *journal) {
     char *found[CAUSE_LINES_MAX]; /* newest first */
     size_t n = 0, n_manager = 0;
-    while (n < CAUSE_LINES_MAX && step_back(reader)) {
+    while (n < max && reader_back(reader)) {
         char about[UNIT_NAME_MAX];
-        field_read(reader, reader->question->user == USER_NONE ? "UNIT" : "USER_UNIT", about, sizeof(about));
+        if (but && belongs_to(reader, but)) continue;
+        reader_field(reader, reader->question->user == USER_NONE ? "UNIT" : "USER_UNIT", about, sizeof(about));
         if (strcmp(about, reader->question->unit) == 0 && (n_manager >= MANAGER_LINES_MAX || !is_telling(reader)))
             continue;
         char *line = entry_line(reader);
@@ -288,8 +217,9 @@ static void lines_read(Reader *reader, JournalFacts *journal) {
         if (about[0]) n_manager++;
         found[n++] = line;
     }
+    memmove(journal->lines + n, journal->lines, journal->n_lines * sizeof(*journal->lines));
     for (size_t i = 0; i < n; i++) journal->lines[i] = found[n - 1 - i];
-    journal->n_lines = n;
+    journal->n_lines += n;
 }
 
 /* ---- all of it ---- */
@@ -331,41 +261,54 @@ static int64_t floor_of_lines(const Facts *facts) {
     return facts->unit.known && facts->unit.begun > 0 && !q->since ? facts->unit.begun - SLACK : 0;
 }
 
+/* What is shown of the unit, or of one invocation of it; of a core dump nobody says which one it was of. */
+static int match_lines(Reader *reader, const char *invocation, bool dumps) {
+    sd_journal_flush_matches(reader->journal);
+    int r = match_own(reader, invocation);
+    if (r >= 0) r = sd_journal_add_disjunction(reader->journal);
+    if (r >= 0) r = match_manager(reader);
+    if (r >= 0 && invocation) r = match_invocation(reader, invocation);
+    if (r >= 0 && dumps) r = sd_journal_add_disjunction(reader->journal);
+    return r < 0 || !dumps ? r : match_coredumps(reader);
+}
+
 static int read_all(Facts *facts, Reader *reader) {
     JournalFacts *journal = &facts->journal;
+    const char *asked = facts->question.invocation;
     reader->floor = floor_of(facts);
-    int r = from_end(reader, match_manager(reader));
+    int r = match_manager(reader);
+    if (r >= 0 && asked[0]) r = match_invocation(reader, asked);
+    r = reader_from_end(reader, r);
     if (r < 0) return r;
     end_read(reader, journal);
+    if (asked[0]) {
+        sd_journal_flush_matches(reader->journal);
+        r = reader_from_end(reader, match_manager(reader));
+        if (r < 0) return r;
+        later_read(reader, journal);
+    }
 
     if (facts->question.pid > 0 && !journal->oom && facts->process != PROCESS_ALIVE && facts->question.since > 0) {
         sd_journal_flush_matches(reader->journal);
-        r = from_end(reader, match(reader, "_TRANSPORT=kernel"));
+        r = reader_from_end(reader, reader_match(reader, "_TRANSPORT=kernel"));
         if (r < 0) return r;
         oom_read(reader, journal);
     }
 
-    const char *invocation = invocation_of_lines(facts);
     reader->floor = floor_of_lines(facts);
-    sd_journal_flush_matches(reader->journal);
-    r = match_own(reader, invocation);
-    if (r >= 0) r = sd_journal_add_disjunction(reader->journal);
-    if (r >= 0) r = match_manager(reader);
-    if (r >= 0 && invocation && facts->question.user == USER_NONE) r = match(reader, "INVOCATION_ID=%s", invocation);
-    if (r >= 0) r = sd_journal_add_disjunction(reader->journal);
-    if (r >= 0) r = match_coredumps(reader);
-    r = from_end(reader, r);
+    const char *invocation = invocation_of_lines(facts);
+    bool apart = !invocation && facts_later(facts);
+    if (apart) {
+        /* what keeps it from coming back, and before that why it went: neither is to push the other out */
+        r = reader_from_end(reader, match_lines(reader, NULL, true));
+        if (r < 0) return r;
+        lines_read(reader, CAUSE_LINES_MAX / 2, asked, journal);
+        invocation = asked;
+    }
+    r = reader_from_end(reader, match_lines(reader, invocation, !apart));
     if (r < 0) return r;
-    lines_read(reader, journal);
+    lines_read(reader, CAUSE_LINES_MAX - journal->n_lines, NULL, journal);
     return 0;
-}
-
-/* Of the newest entry: a container's /proc may tell another boot id than its journal has. */
-static int newest_boot(sd_journal *journal, sd_id128_t *ret) {
-    uint64_t ignored;
-    int r = sd_journal_seek_tail(journal);
-    if (r >= 0) r = sd_journal_previous(journal);
-    return r > 0 ? sd_journal_get_monotonic_usec(journal, &ignored, ret) : r;
 }
 
 int cause_journal(Facts *facts, uint64_t deadline) {
@@ -375,7 +318,7 @@ int cause_journal(Facts *facts, uint64_t deadline) {
     Reader reader = {.question = &facts->question, .deadline = deadline};
     /* all files: what runs as a person's uid logs into that person's, a system service too */
     int r = sd_journal_open(&reader.journal, SD_JOURNAL_LOCAL_ONLY);
-    if (r >= 0) r = newest_boot(reader.journal, &reader.boot);
+    if (r >= 0) r = reader_boot(&reader);
     if (r >= 0) r = sd_journal_set_data_threshold(reader.journal, FIELD_MAX);
     if (r >= 0) r = read_all(facts, &reader);
     sd_journal_close(reader.journal);

@@ -60,8 +60,9 @@ static Fate fate_of(const Facts *facts, const Judgement *j) {
     if (is(unit->active, "failed")) return FATE_FAILED;
     if (is_returning(unit)) return FATE_RETURNING;
     if (is(unit->active, "deactivating"))
-        return (j->asked && facts->journal.end.restart) || (!unit->job[0] && restarts_itself(unit)) ? FATE_RETURNING
-                                                                                                    : FATE_STOPPED;
+        return (j->asked && facts->journal.end.restart && !j->later) || (!unit->job[0] && restarts_itself(unit))
+                   ? FATE_RETURNING
+                   : FATE_STOPPED;
     if (!is(unit->active, "inactive")) return FATE_UNKNOWN;
     if (has_past(unit)) return FATE_STOPPED;
     /* unloaded, as a transient unit is when it has ended: the journal may remember */
@@ -85,7 +86,8 @@ void cause_judge(const Facts *facts, Judgement *ret) {
     const UnitFacts *unit = &facts->unit;
     const EndFacts *end = &facts->journal.end;
     Judgement j = {.since = unit->since};
-    if (unit->known && is_down(unit) && has_past(unit) && !was_put_back(unit, end)) {
+    bool later = facts_later(facts);
+    if (unit->known && is_down(unit) && has_past(unit) && !was_put_back(unit, end) && !(later && end->result[0])) {
         if (unit->invocation[0] && end->invocation[0] && !same_invocation(unit, end)) end = &none;
         j.ended = true;
         j.result = unit->result[0] ? unit->result : NULL;
@@ -112,6 +114,7 @@ void cause_judge(const Facts *facts, Judgement *ret) {
                    (!end->result[0] && restarts_itself(unit) && unit->burst > 0 && unit->restarts >= unit->burst);
     j.limit = gave_up && (unit->known ? is(unit->active, "failed") : j.ended);
     j.oom = j.ended && (facts->journal.oom || (j.result && is(j.result, "oom-kill")));
+    j.later = later;
     j.fate = fate_of(facts, &j);
     *ret = j;
 }
@@ -185,6 +188,11 @@ static char *failure_text(const UnitFacts *unit, const Judgement *j) {
     return text_printf("result %s", j->result);
 }
 
+/* Of the invocation that was asked about nothing is known any more but that there was a later one. */
+static bool is_lost(const Facts *facts, const Judgement *j) {
+    return j->later && !facts->journal.end.result[0];
+}
+
 /* How the end is told: "failed at 14:02:03 CET: exit status 1". */
 static char *end_text(const Facts *facts, const Judgement *j) {
     char clock[64];
@@ -195,15 +203,32 @@ static char *end_text(const Facts *facts, const Judgement *j) {
         if (!why) return NULL;
         return text_printf("failed%s%s%s: %s", j->asked ? " while it was being stopped" : "", at, clock, why);
     }
-    if (facts->unit.known && is(facts->unit.active, "deactivating"))
+    if (facts->unit.known && is(facts->unit.active, "deactivating") && !j->later)
         return text_printf("is %s since %s", will_start(&facts->unit) ? "restarting" : "stopping", clock);
     if (j->asked)
         return text_printf("was %s%s%s on request",
-            facts->journal.end.restart || will_start(&facts->unit) ? "restarted" : "stopped", at, clock);
+            facts->journal.end.restart || (will_start(&facts->unit) && !j->later) ? "restarted" : "stopped", at, clock);
     /* without the journal nobody knows whether it was asked to */
     if (!j->by_itself) return text_printf("stopped%s%s", at, clock);
     if (j->code == CLD_EXITED) return text_printf("ended by itself%s%s with exit status %d", at, clock, j->status);
     return text_printf("ended by itself%s%s", at, clock);
+}
+
+/* How a later start failed; "" where there is nothing new in it. */
+static char *again_text(const Facts *facts, const Judgement *j) {
+    const UnitFacts *unit = &facts->unit;
+    Judgement last = {.result = unit->result};
+    if (!j->later || is_lost(facts, j) || !is(unit->active, "failed") || !unit->result[0]) return strdup("");
+    if (code_fits(unit->result, unit->code, unit->status)) {
+        last.code = unit->code;
+        last.status = unit->status;
+    }
+    bool same = is(j->result, last.result) && j->code == last.code && j->status == last.status;
+    if (j->limit && (same || is(last.result, "start-limit-hit"))) return strdup("");
+    char clock[64];
+    clock_format(unit->since, facts->now, clock, sizeof(clock));
+    _cleanup_free_ char *why = failure_text(unit, &last);
+    return why ? text_printf("; started again, it failed%s%s: %s", clock[0] ? " at " : "", clock, why) : NULL;
 }
 
 /* What comes after an end; "" for nothing to say. */
@@ -215,6 +240,8 @@ static char *outlook_text(const Facts *facts, const Judgement *j) {
     if (!unit->known) return strdup(facts->journal.end.again ? "; it was started again" : "");
     if (is(unit->sub, "auto-restart")) return strdup("; systemd is about to start it again");
     if (is_returning(unit) && !is(unit->active, "deactivating")) return strdup("; it is being started again");
+    if (j->later && is(unit->active, "deactivating")) return strdup("; it was started again and is stopping");
+    if (j->later && is(unit->active, "inactive")) return strdup("; it was started again and is not running any more");
     if (is(unit->active, "active")) return strdup("; it is running again");
     if (is(unit->load, "masked")) return strdup("; it is masked");
     if (facts->process == PROCESS_ALIVE) return text_printf("; its process %d lives on", (int)facts->question.pid);
@@ -268,6 +295,9 @@ char *cause_summary(const Facts *facts, const Judgement *j) {
     if (!facts->question.unit[0]) return summary_without_unit(facts);
     _cleanup_free_ char *unit = unit_text(&facts->question);
     _cleanup_free_ char *what = j->ended ? end_text(facts, j) : state_text(facts);
+    _cleanup_free_ char *again = j->ended ? again_text(facts, j) : strdup("");
     _cleanup_free_ char *more = j->ended ? outlook_text(facts, j) : process_text(facts);
-    return unit && what && more ? text_printf("%s %s%s", unit, what, more) : NULL;
+    if (!unit || !what || !again || !more) return NULL;
+    return text_printf(
+        "%s %s%s%s%s", unit, is_lost(facts, j) ? "was started again since, and " : "", what, again, more);
 }

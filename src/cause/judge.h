@@ -13,6 +13,7 @@ typedef struct Judgement {
     bool ended;         /* it ended, and result, code and status are about that */
     bool asked;         /* because somebody asked systemd for it */
     bool by_itself;     /* nobody did, by the journal */
+    bool later;         /* it was started again since: what systemd says is of a later invocation */
     bool limit;         /* systemd starts it no more, it failed too often */
     bool oom;
 } Judgement;

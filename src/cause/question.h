@@ -19,7 +19,7 @@ typedef enum CauseProcess {
 typedef struct CauseQuestion {
     char unit[UNIT_NAME_MAX];        /* "myapp.service", "session-3.scope"; "": not known */
     uid_t user;                      /* whose own systemd runs the unit; (uid_t)-1: the system's does */
-    char invocation[INVOCATION_MAX]; /* of the unit, when it held the port; "": not known */
+    char invocation[INVOCATION_MAX]; /* of the unit, when it held the port: its fate is asked for; "": not known */
     pid_t pid;                       /* who held the port; 0: not known */
     int64_t started;                 /* when that process started, realtime microseconds; 0: not known */
     int64_t since; /* when the port was last seen as expected; 0: not known. What ended before is not the cause */

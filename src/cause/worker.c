@@ -30,10 +30,12 @@ static bool is_behind(const Facts *facts) {
     return facts->unit.known && facts->process == PROCESS_GONE && facts->unit.main_pid == facts->question.pid;
 }
 
-/* The unit has just failed, and journald has not yet written that down: nor, it may be, its last words. */
+/* The unit has just failed, or was started again, and journald has not yet written down how its run has ended: nor, it
+ * may be, its last words. */
 static bool journal_is_behind(const Facts *facts) {
-    return facts->unit.known && strcmp(facts->unit.active, "failed") == 0 && !facts->journal.end.result[0] &&
-           facts->unit.since > facts->now - 5 * USEC_PER_SEC && !facts->missing;
+    bool ended = facts->unit.known && (strcmp(facts->unit.active, "failed") == 0 || facts_later(facts));
+    return ended && !facts->journal.end.result[0] && facts->unit.since > facts->now - 5 * USEC_PER_SEC &&
+           !facts->missing;
 }
 
 /* All but the journal. */

@@ -20,7 +20,7 @@ int explain_cause(const Cli *cli, Case *c) {
     CauseQuestion question;
     CauseAnswer answer = {0};
     _cleanup_free_ char *why = NULL;
-    if (!cause_question_about(owner, &question)) return 0;
+    if (!cause_question_about(owner, owner != c->before, &question)) return 0;
     question.open = c->n_rows > 0;
     int r = cause_ask(cli->cause_program, &question, ANSWER_WAIT, &answer, &why);
     if (r == -ENOMEM) return r;

@@ -78,12 +78,14 @@ static Owner *owner_in(const Search *search, const Endpoints *list, bool all, bo
 }
 
 Owner *state_asked_about(const State *state, const Rules *rules, const Snapshot *snapshot, const Snapshot *previous,
-    const Settling *settling) {
+    const Settling *settling, bool *ret_seen) {
     const Surface *surface = &settling->surface;
     const Search search = {rules, snapshot, surface};
     const Cause *known = find(state, surface, settling->start);
+    *ret_seen = known && known->owner && known->seen;
     if (known && known->owner) return known->owner;
     Owner *owner = owner_in(&search, &previous->endpoints, false, true);
+    *ret_seen = owner != NULL;
     const Incident *incident = state_incident_at(state, surface);
     if (!owner && incident) owner = owner_in(&search, &incident->told, true, true);
     if (!owner) owner = owner_in(&search, &state->baseline, false, true);

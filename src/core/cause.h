@@ -20,6 +20,7 @@ typedef struct Cause {
     Fate fate;
     char *document; /* one JSON object; NULL: none */
     Owner *owner;   /* who is asked about; NULL: nobody is known */
+    bool seen;      /* he is known from the look before the difference, so that it is about this very run of his unit */
 } Cause;
 
 void cause_done(Cause *cause);

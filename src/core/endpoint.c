@@ -81,6 +81,7 @@ Owner *owner_unref(Owner *owner) {
     free(owner->user);
     free(owner->unit_shown);
     free(owner->slice);
+    free(owner->invocation);
     free(owner->container);
     free(owner->container_id);
     free(owner->package);

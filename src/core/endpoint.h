@@ -51,7 +51,9 @@ typedef struct Owner {
     char *slice;      /* the innermost slice of the system: "system.slice", "user-1000.slice" is that user's session */
     bool user_unit; /* unit or container is one of the service manager of the user whose slice it is: his choice of name
                      */
-    char *container;    /* kind and, where known, name ("podman container db"); NULL: in none */
+    char *invocation; /* of that unit of the system's manager, 32 hexadecimal digits: which run of it; NULL: not known.
+                         In memory only: by the time it is read from a file the unit has been started again */
+    char *container;  /* kind and, where known, name ("podman container db"); NULL: in none */
     char *container_id; /* where the kind has ids, else the name again */
     char *exe_shown; /* executable of the process that serves, where it is not the compared one (socket activation) */
     /* of exe_shown where there is one, else of exe */

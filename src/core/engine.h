@@ -241,9 +241,10 @@ const Cause *state_cause(const State *state, const Surface *surface, int64_t sta
 int state_set_cause(State *state, Cause *cause);
 /* Whom to ask about: who was asked about before; else who held the port and does not any more, as seen in the snapshot
  * before, as last told, or as learned; else, where all of them hold it still, the first one learned. Borrowed; NULL:
- * nobody is known. */
+ * nobody is known. *ret_seen: it is the snapshot before that knows him (Cause.seen); else his process and the run of
+ * his unit may be of years ago. */
 Owner *state_asked_about(const State *state, const Rules *rules, const Snapshot *snapshot, const Snapshot *previous,
-    const Settling *settling);
+    const Settling *settling, bool *ret_seen);
 /* For the next look's state_asked_about: while a socket is being closed its process shows it no more, and for a look
  * nobody is found to hold it. Then whoever held it in the look before stays its holder. 0 or -ENOMEM. */
 int snapshot_remember_holders(Snapshot *snapshot, const Snapshot *before);

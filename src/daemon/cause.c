@@ -20,6 +20,7 @@ typedef struct Asked {
     Surface surface;
     int64_t start;
     Owner *owner;
+    bool seen; /* Cause.seen */
 } Asked;
 
 struct Causes {
@@ -61,7 +62,8 @@ static void on_answered(uint64_t id, const CauseAnswer *answer, const char *why,
         if (causes->asked[i].id != id) continue;
         Asked asked = causes->asked[i];
         causes->asked[i] = causes->asked[--causes->n];
-        Cause cause = {.fate = answer ? answer->fate : FATE_UNKNOWN, .owner = owner_ref(asked.owner)};
+        Cause cause = {.fate = answer ? answer->fate : FATE_UNKNOWN, .seen = asked.seen};
+        cause.owner = owner_ref(asked.owner);
         const Cause *known = state_cause(&causes->daemon->state, &asked.surface, asked.start);
         /* That there was no answer this time is no news of what was known before. */
         bool silent = !answer && known && known->document;
@@ -77,16 +79,16 @@ static void on_answered(uint64_t id, const CauseAnswer *answer, const char *why,
 }
 
 /* False: there is nobody to ask about. */
-static bool ask(Causes *causes, const Settling *s, Owner *owner) {
+static bool ask(Causes *causes, const Settling *s, Owner *owner, bool seen) {
     const Daemon *d = causes->daemon;
     CauseQuestion question;
-    if (!owner || !cause_question_about(owner, &question)) return false;
+    if (!owner || !cause_question_about(owner, seen, &question)) return false;
     /* Before the first look of this run nobody knows how long ago it was as expected. */
     bool seen_before = s->start > d->first_look;
     if (seen_before) question.since = s->start_realtime - d->rules->interval - USEC_PER_SEC;
     question.open = owner_holds(d->rules, &d->snapshot, &s->surface, owner);
     Asked *asked = &causes->asked[causes->n];
-    *asked = (Asked){.surface = s->surface, .start = s->start, .owner = owner};
+    *asked = (Asked){.surface = s->surface, .start = s->start, .owner = owner, .seen = seen};
     int r = cause_client_ask(causes->client, &question, &asked->id);
     if (r == 0) {
         causes->n++;
@@ -119,11 +121,13 @@ void daemon_ask_causes(Daemon *d, const Now *now) {
             (known->fate == FATE_FAILED || known->fate == FATE_STOPPED || now->boottime < ask_again_at(known, s, now)))
             continue;
         if (known ? known->answered && !known->owner : d->state.n_causes >= CAUSES_MAX) continue;
-        Owner *owner = state_asked_about(&d->state, d->rules, &d->snapshot, &d->previous, s);
-        bool somebody = ask(causes, s, owner);
+        bool seen;
+        Owner *owner = state_asked_about(&d->state, d->rules, &d->snapshot, &d->previous, s, &seen);
+        bool somebody = ask(causes, s, owner, seen);
         if (known || (somebody && !is_asked(causes, s))) continue;
         Cause cause = {.surface = s->surface, .start = s->start, .asked = now->boottime, .answered = !somebody};
         cause.owner = somebody ? owner_ref(owner) : NULL;
+        cause.seen = seen;
         if (state_set_cause(&d->state, &cause) < 0) {
             cause_done(&cause);
             log_no_memory();

@@ -6,6 +6,7 @@
 
 #include "core/text.h"
 #include "kernel/container.h"
+#include "kernel/invocation.h"
 #include "kernel/procfs.h"
 #include "kernel/program.h"
 
@@ -42,7 +43,7 @@ int identity_place(const char *files, Place *place, Owner *owner) {
     return 0;
 }
 
-static int read_place(const IdentitySources *sources, int process, Owner *owner, uint64_t *ret_hash) {
+static int read_place(const IdentitySources *sources, int process, int64_t started, Owner *owner, uint64_t *ret_hash) {
     char buffer[PATH_MAX + 4096];
     size_t length;
     _cleanup_(place_done) Place place = {0};
@@ -51,6 +52,9 @@ static int read_place(const IdentitySources *sources, int process, Owner *owner,
     if (r < 0) return r == -ESRCH ? r : 0; /* unit unknown */
     *ret_hash = hash_of(buffer, length);
     r = cgroups_parse(sources->cgroups, buffer, length, &place);
+    /* what a user's own manager says of its units is that user's word */
+    if (r >= 0 && place.unit && !place.user_unit)
+        r = invocation_of_unit(sources->files, place.unit, started, &owner->invocation);
     return r < 0 ? r : identity_place(sources->files, &place, owner);
 }
 
@@ -93,7 +97,8 @@ static int read_once(const IdentitySources *sources, int process, bool last, Hol
     if (r == -ESRCH) return r;
     if (r < 0) owner->uid = UID_UNKNOWN;
     uint64_t cgroup;
-    r = read_place(sources, process, owner, &cgroup);
+    owner->started = procfs_ticks_to_realtime(stat.started);
+    r = read_place(sources, process, owner->started, owner, &cgroup);
     if (r < 0) return r;
     r = procfs_read_cmdline(process, &owner->cmdline);
     if (r == -ESRCH || r == -ENOMEM) return r;
@@ -115,7 +120,6 @@ static int read_once(const IdentitySources *sources, int process, bool last, Hol
     owner->comm = strdup(stat.comm);
     if (!owner->comm) return -ENOMEM;
     owner->pid = into->pid;
-    owner->started = procfs_ticks_to_realtime(stat.started);
 
     into->started = stat.started;
     into->directory_uid = directory.st_uid;

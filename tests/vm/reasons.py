@@ -16,6 +16,9 @@ SERVICES = {
     "limit": "ExecStart=sh -c '[ ! -e /run/broken ] || exit 4; exec appd -e 4 0.0.0.0 7104'\n"
              "Restart=always\nRestartSec=200ms",
     "many@": "ExecStart=appd -e 5 0.0.0.0 %i",
+    # held the port, then fails otherwise at each start
+    "changes": "ExecStart=sh -c '[ ! -e /run/changed ] || { echo other words; exit 11; }; touch /run/changed; "
+               "exec appd -e 10 0.0.0.0 7110'\nRestart=always\nRestartSec=0",
     "prefork": "ExecStart=appd -f 3 -e 8 0.0.0.0 7108",
     "upgraded": "ExecStart=newd -e 9 0.0.0.0 7109",
 }
@@ -26,7 +29,7 @@ UNITS["hooks.service"] = f"[Service]\nExecStart=hookd -d {world.HOOKS} 127.0.0.1
 # of the same name as one of the system
 USER_UNIT = "[Service]\nExecStart=appd -e 6 0.0.0.0 7105\n"
 STARTED = ["hooks", "port-exits", "port-killed", "port-stopped", "port-limit", "port-many@7106", "port-call.socket",
-           "port-prefork", "port-upgraded"]
+           "port-prefork", "port-upgraded", "port-changes"]
 CONFIG = """[portwatch]
 interval = 250ms
 settle = 1s
@@ -79,7 +82,7 @@ class Reasons:
             guest.write(world.CONFIG, CONFIG, 0o640)
             guest.must("chown", "root:portwatch", world.CONFIG)
             guest.must("systemctl", "restart", "portwatch")
-            wait("the baseline", lambda: all(self.pw.kinds(port) == ["learned"] for port in (7101, 7105, 7107, 7108, 7109)))
+            wait("the baseline", lambda: all(self.pw.kinds(port) == ["learned"] for port in (7101, 7105, 7107, 7108, 7109, 7110)))
 
     def compare(self, port, unit, summary):
         """The alert's cause is what systemd says; its end is in its words."""
@@ -102,6 +105,18 @@ class Reasons:
             wait(lambda: f"its line: {self.pw.history(7109)}",
                  lambda: "runs from another file at the same path" in guest.must("portwatch", "history", "7109"))
 
+    def overwritten(self, held):
+        cause, show = self.closed(7110), self.causes.show("port-changes.service")
+        self.say(cause, "port-changes.service", ": exit status 10; started again, it failed at ")
+        assert ": exit status 11; restart limit reached after " in cause["summary"], cause
+        assert (show["ExecMainStatus"], show["InvocationID"] != held) == ("11", True), show
+        said = [json.loads(line) for line in self.guest.journal("-o", "json", f"INVOCATION_ID={held}").splitlines()]
+        ends = [(entry["EXIT_CODE"], int(entry["EXIT_STATUS"])) for entry in said if "EXIT_STATUS" in entry]
+        results = [entry["UNIT_RESULT"] for entry in said if "UNIT_RESULT" in entry]
+        assert (ends, results) == ([("exited", cause["exit"])], [cause["result"]]), (cause, said)
+        assert any(line.endswith(WORDS) for line in cause["journal"]), cause
+        assert any(line.endswith("other words") for line in cause["journal"]), cause
+
     def tell(self):
         self.start()
         self.upgrade()
@@ -112,6 +127,8 @@ class Reasons:
         guest.must("systemctl", "stop", "port-stopped", "port-call.socket")
         guest.must(*self.causes.alice, "systemctl", "--user", "kill", "--signal=USR1", "port-stopped.service")
         guest.must("touch", "/run/broken")
+        held = self.causes.show("port-changes.service")["InvocationID"]
+        guest.must("systemctl", "kill", "--kill-who=main", "--signal=USR1", "port-changes")
         guest.must("systemctl", "kill", "--signal=USR1", "port-limit")
         with checks("the alert says: an exit status, and the last words"):
             cause = self.compare(7101, "port-exits.service", ": exit status 3")
@@ -127,6 +144,8 @@ class Reasons:
             restarts = self.causes.show("port-limit.service")["NRestarts"]  # more where starting takes its time
             cause = self.compare(7104, "port-limit.service", f"; restart limit reached after {restarts} restarts")
             assert cause["exit"] == 4, cause
+        with checks("the alert says: the run of the unit that held the port, which others have overwritten"):
+            self.overwritten(held)
         with checks("the alert says: an instance of a template"):
             self.compare(7106, "port-many@7106.service", ": exit status 5")
         with checks("the alert says: a server with children that serve as well"):

@@ -36,14 +36,18 @@ static Facts facts_of(const Case *c) {
     };
 }
 
-static void judge(const Case *c) {
-    Facts facts = facts_of(c);
+static void judge_facts(const Facts *facts, const Case *c) {
     Judgement judgement;
-    cause_judge(&facts, &judgement);
-    _cleanup_free_ char *summary = cause_summary(&facts, &judgement), *expected = NULL;
+    cause_judge(facts, &judgement);
+    _cleanup_free_ char *summary = cause_summary(facts, &judgement), *expected = NULL;
     expected = text_printf("myapp.service %s", c->summary);
     assert_string_equal(summary, expected);
     assert_int_equal(judgement.fate, c->fate);
+}
+
+static void judge(const Case *c) {
+    Facts facts = facts_of(c);
+    judge_facts(&facts, c);
 }
 
 /* clang-format off */
@@ -227,6 +231,71 @@ static void test_not_ended(void **state) {
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) judge(&cases[i]);
 }
 
+#define A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+/* The invocation A held the port; systemd knows another one by now, or the same. */
+static void test_invocations(void **state) {
+    const EndFacts crash = {.result = "exit-code",
+        .code = CLD_EXITED,
+        .status = 3,
+        .at = AT - 7 * USEC_PER_SEC,
+        .invocation = A,
+        .again = true};
+    const EndFacts stop = {.result = "success",
+        .asked = true,
+        .restart = true,
+        .at = AT - 7 * USEC_PER_SEC,
+        .invocation = A,
+        .again = true};
+    const Case cases[] = {
+        /* it has failed since, of something else: told is why the port closed, and then why it stays so */
+        {{FAILED, .result = "exit-code", .code = CLD_EXITED, .status = 4, .restarts = 5, .invocation = B},
+            {.end = crash, .limit = true}, PROCESS_GONE, FATE_FAILED,
+            "failed at 14:01:56 UTC: exit status 3; started again, it failed at 14:02:03 UTC: exit status 4; restart "
+            "limit reached after 5 restarts"},
+        {{FAILED, .result = "exit-code", .code = CLD_EXITED, .status = 3, .restarts = 5, .invocation = B},
+            {.end = crash, .limit = true}, PROCESS_GONE, FATE_FAILED,
+            "failed at 14:01:56 UTC: exit status 3; restart limit reached after 5 restarts"},
+        {{FAILED, .result = "start-limit-hit", .invocation = B}, {.end = crash, .limit = true}, PROCESS_GONE,
+            FATE_FAILED, "failed at 14:01:56 UTC: exit status 3; restart limit reached"},
+        {{FAILED, .result = "exit-code", .code = CLD_EXITED, .status = 3, .invocation = B}, {.end = crash},
+            PROCESS_GONE, FATE_FAILED,
+            "failed at 14:01:56 UTC: exit status 3; started again, it failed at 14:02:03 UTC: exit status 3"},
+        {{FAILED, .result = "signal", .code = CLD_KILLED, .status = SIGSEGV, .invocation = B}, {.end = stop},
+            PROCESS_GONE, FATE_FAILED,
+            "was restarted at 14:01:56 UTC on request; started again, it failed at 14:02:03 UTC: killed by SIGSEGV"},
+        {{RUNNING, .invocation = B}, {.end = crash}, PROCESS_GONE, FATE_UNKNOWN,
+            "failed at 14:01:56 UTC: exit status 3; it is running again"},
+        {{SERVICE, .active = "activating", .sub = "auto-restart", .result = "exit-code", .code = CLD_EXITED,
+             .status = 4, .restart = "always", .invocation = B},
+            {.end = crash}, PROCESS_GONE, FATE_RETURNING,
+            "failed at 14:01:56 UTC: exit status 3; systemd is about to start it again"},
+        {{STOPPED, .invocation = B}, {.end = crash}, PROCESS_GONE, FATE_STOPPED,
+            "failed at 14:01:56 UTC: exit status 3; it was started again and is not running any more"},
+        {{STOPPING, .job = "stop", .invocation = B}, {.end = stop}, PROCESS_GONE, FATE_STOPPED,
+            "was restarted at 14:01:56 UTC on request; it was started again and is stopping"},
+        /* the journal has lost it */
+        {{FAILED, .result = "exit-code", .code = CLD_EXITED, .status = 4, .invocation = B}, {}, PROCESS_GONE,
+            FATE_FAILED, "was started again since, and failed at 14:02:03 UTC: exit status 4"},
+        {{RUNNING, .invocation = B}, {}, PROCESS_GONE, FATE_UNKNOWN,
+            "was started again since, and is running since 14:02:03 UTC; its process 812 has ended"},
+        /* the same one still: what systemd says is about it */
+        {{FAILED, .result = "exit-code", .code = CLD_EXITED, .status = 3, .invocation = A}, {.end = crash},
+            PROCESS_GONE, FATE_FAILED, "failed at 14:02:03 UTC: exit status 3"},
+        {{RUNNING, .invocation = A}, {}, PROCESS_ALIVE, FATE_UNKNOWN,
+            "is running since 14:02:03 UTC; its process 812 is alive and has closed the socket"},
+        /* systemd has forgotten the unit */
+        {{.known = true, .load = "not-found", .active = "inactive", .sub = "dead"}, {.end = crash}, PROCESS_GONE,
+            FATE_FAILED, "failed at 14:01:56 UTC: exit status 3"},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        Facts facts = facts_of(&cases[i]);
+        strcpy(facts.question.invocation, A);
+        judge_facts(&facts, &cases[i]);
+    }
+}
+
 static void expect_summary(const Facts *facts, const char *expected) {
     Judgement judgement;
     cause_judge(facts, &judgement);
@@ -288,6 +357,7 @@ int main(void) {
         cmocka_unit_test(test_stops),
         cmocka_unit_test(test_returning),
         cmocka_unit_test(test_not_ended),
+        cmocka_unit_test(test_invocations),
         cmocka_unit_test(test_subjects),
         cmocka_unit_test(test_document),
         cmocka_unit_test(test_document_of_nothing),

@@ -70,7 +70,7 @@ static void test_question(void **state) {
 
 static void expect_about(const Owner *owner, const char *unit, uid_t user) {
     CauseQuestion q;
-    assert_int_equal(cause_question_about(owner, &q), *unit || owner->pid > 0);
+    assert_int_equal(cause_question_about(owner, true, &q), *unit || owner->pid > 0);
     assert_string_equal(q.unit, unit);
     assert_int_equal(q.user, user);
     assert_int_equal(q.pid, owner->pid);
@@ -95,6 +95,24 @@ static void test_about_owners(void **state) {
         user.slice = TEXT(slices[i]);
         expect_about(&user, "", USER_NONE);
     }
+}
+
+/* Which run of a unit is asked about: of the one that was seen, and of the system's units alone. */
+static void test_about_invocations(void **state) {
+    static const char id[] = "0123456789abcdef0123456789abcdef";
+    Owner owner = {.unit = TEXT("a.service"), .invocation = TEXT(id), .pid = 7};
+    CauseQuestion q;
+    assert_true(cause_question_about(&owner, true, &q));
+    assert_string_equal(q.invocation, id);
+    assert_true(cause_question_about(&owner, false, &q));
+    assert_string_equal(q.invocation, "");
+    owner.unit = NULL;
+    assert_true(cause_question_about(&owner, true, &q));
+    assert_string_equal(q.invocation, "");
+    owner.unit = TEXT("a.service");
+    owner.invocation = TEXT("0123456789abcdef0123456789abcdef0");
+    assert_true(cause_question_about(&owner, true, &q));
+    assert_string_equal(q.invocation, "");
 }
 
 #define GOOD                                                                                                           \
@@ -205,6 +223,7 @@ int main(void) {
         cmocka_unit_test(test_unit_names),
         cmocka_unit_test(test_question),
         cmocka_unit_test(test_about_owners),
+        cmocka_unit_test(test_about_invocations),
         cmocka_unit_test(test_answer),
         cmocka_unit_test(test_largest_answer),
         cmocka_unit_test(test_lines),

@@ -128,7 +128,8 @@ static void test_no_second_answer(void **state) {
     sim_done(&sim);
 }
 
-/* Who would be asked about after a look at `is`, with `was` seen before; by the last part of exe. */
+/* Who would be asked about after a look at `is`, with `was` seen before: the last part of exe, and whether this is only
+ * what was learned of him. */
 static const char *asked_about(Sim *sim, const char *was, const char *is) {
     Snapshot previous, snapshot;
     snapshot_parse(was, &previous);
@@ -136,9 +137,11 @@ static const char *asked_about(Sim *sim, const char *was, const char *is) {
     sim_look(sim, is);
     assert_int_equal(sim->state.n_settling, 1);
     assert_true(sim->state.settling[0].asks);
-    const Owner *owner = state_asked_about(&sim->state, sim->rules, &snapshot, &previous, &sim->state.settling[0]);
+    bool seen;
+    const Owner *owner =
+        state_asked_about(&sim->state, sim->rules, &snapshot, &previous, &sim->state.settling[0], &seen);
     static char name[64];
-    snprintf(name, sizeof name, "%s", owner ? strrchr(owner->exe, '/') + 1 : "");
+    snprintf(name, sizeof name, "%s%s", owner ? strrchr(owner->exe, '/') + 1 : "", owner && !seen ? ", long ago" : "");
     snapshot_done(&previous);
     snapshot_done(&snapshot);
     return name;
@@ -153,13 +156,14 @@ static void test_who_is_asked_about(void **state) {
 
     sim_init(&sim, WEB);
     assert_string_equal(asked_about(&sim, WEB, "tcp 0.0.0.0:80 @evil"), "nginx");
-    assert_string_equal(asked_about(&sim, "tcp 0.0.0.0:80 @evil", "tcp 0.0.0.0:80 @evil"), "nginx");
+    assert_string_equal(asked_about(&sim, "tcp 0.0.0.0:80 @evil", "tcp 0.0.0.0:80 @evil"), "nginx, long ago");
     sim_done(&sim);
 
     /* It joined in: the other one lives. */
     sim_init(&sim, WEB);
-    assert_string_equal(asked_about(&sim, WEB, "tcp 0.0.0.0:80 @nginx @evil"), "nginx");
-    assert_string_equal(asked_about(&sim, "tcp 0.0.0.0:80 @nginx @evil", "tcp 0.0.0.0:80 @nginx @evil"), "nginx");
+    assert_string_equal(asked_about(&sim, WEB, "tcp 0.0.0.0:80 @nginx @evil"), "nginx, long ago");
+    assert_string_equal(
+        asked_about(&sim, "tcp 0.0.0.0:80 @nginx @evil", "tcp 0.0.0.0:80 @nginx @evil"), "nginx, long ago");
     sim_done(&sim);
 
     sim_init(&sim, "tcp 0.0.0.0:80; tcp 0.0.0.0:81 @caddy");
@@ -174,6 +178,8 @@ static void test_who_is_asked_about(void **state) {
     assert_non_null(owner);
     owner->exe = strdup("/usr/sbin/the-one-that-was-seen-last");
     sim.state.causes[0].owner = owner;
+    assert_string_equal(asked_about(&sim, "", ""), "the-one-that-was-seen-last, long ago");
+    sim.state.causes[0].seen = true;
     assert_string_equal(asked_about(&sim, "", ""), "the-one-that-was-seen-last");
     sim_done(&sim);
 }

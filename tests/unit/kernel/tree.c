@@ -41,7 +41,7 @@ void tree_write(const Tree *tree, const char *name, const char *text) {
     fclose(file);
 }
 
-static void make_link(const Tree *tree, const char *name, const char *target) {
+void tree_link(const Tree *tree, const char *name, const char *target) {
     char path[512];
     path_of(path, sizeof(path), "%s/%s", tree->path, name);
     make_directories(path);
@@ -61,7 +61,7 @@ void tree_make(Tree *tree) {
     tree->roots = (KernelRoots){.proc = tree->proc, .cgroup = tree->cgroup};
     check(mkdir(tree->cgroup, 0755) == 0, tree->cgroup);
     tree_write(tree, "proc/self/status", "Name:\tportwatchd\nCapEff:\t000001ffffffffff\n");
-    make_link(tree, "proc/self/ns/pid", "pid:[4026531836]");
+    tree_link(tree, "proc/self/ns/pid", "pid:[4026531836]");
 }
 
 static void remove_all(const char *path) {
@@ -104,7 +104,7 @@ void tree_process(const Tree *tree, pid_t pid, pid_t ppid, uint64_t started, con
     tree_write(tree, name, exe ? exe : "");
     if (exe) {
         path_of(name, sizeof(name), "proc/%d/exe", (int)pid);
-        make_link(tree, name, exe);
+        tree_link(tree, name, exe);
     }
     path_of(name, sizeof(name), "%s/proc/%d/fd", tree->path, (int)pid);
     check(mkdir(name, 0755) == 0 || errno == EEXIST, name);
@@ -117,7 +117,7 @@ void tree_socket(const Tree *tree, pid_t pid, int fd, uint32_t inode) {
     char name[128], target[64];
     path_of(name, sizeof(name), "proc/%d/fd/%d", (int)pid, fd);
     path_of(target, sizeof(target), "socket:[%u]", inode);
-    make_link(tree, name, target);
+    tree_link(tree, name, target);
 }
 
 void tree_close(const Tree *tree, pid_t pid, int fd) {

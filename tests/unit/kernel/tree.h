@@ -16,6 +16,7 @@ void tree_remove(Tree *tree);
 void tree_write(const Tree *tree, const char *name, const char *text); /* name below tree->path */
 void tree_process(const Tree *tree, pid_t pid, pid_t ppid, uint64_t started, const char *comm, const char *exe,
     uid_t uid, const char *cgroup);
+void tree_link(const Tree *tree, const char *name, const char *target); /* replaces one */
 void tree_socket(const Tree *tree, pid_t pid, int fd, uint32_t inode);
 void tree_close(const Tree *tree, pid_t pid, int fd);
 void tree_kill(const Tree *tree, pid_t pid);
