@@ -8,7 +8,7 @@
 #include "store/store.h"
 
 #define DB_PAGES_MAX 65536 /* of 4 KiB: 256 MiB */
-#define DB_STATEMENTS_MAX 96
+#define DB_STATEMENTS_MAX 256
 
 typedef struct Statement {
     const char *sql; /* the literal's address is the key */
