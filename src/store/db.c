@@ -250,5 +250,5 @@ void store_read_end(Store *store) {
 }
 
 int64_t store_clamp_wait(int64_t until, int64_t now, int64_t longest) {
-    return until - now > longest ? now + longest : until;
+    return until - now > longest ? now : until;
 }

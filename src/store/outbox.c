@@ -32,9 +32,6 @@ int outbox_look(Store *store, const char *notifier, int64_t now, OutboxLook *ret
         .in_flight = sqlite3_column_int(statement, 4) != 0,
         .formed = (unsigned)sqlite3_column_int64(statement, 5),
     };
-    /* After a jump backwards the first row must not wait for the clock to catch up. */
-    if (ret->oldest > now) ret->oldest = now;
-    if (ret->oldest_critical > now) ret->oldest_critical = now;
     return 0;
 }
 

@@ -34,9 +34,9 @@ typedef struct OutboxRow {
 
 typedef struct OutboxLook {
     unsigned waiting;        /* events not yet in a message */
-    int64_t oldest;          /* when the first of them was queued; 0: none */
+    int64_t oldest;          /* when the first of them was queued, by the clock of then; 0: none */
     unsigned critical;       /* those of them that are */
-    int64_t oldest_critical; /* when the first of these was queued; 0: none */
+    int64_t oldest_critical; /* when the first of these was queued, likewise; 0: none */
     bool in_flight;          /* a message waits to be sent */
     unsigned formed;         /* messages formed within the last hour */
 } OutboxLook;
@@ -75,7 +75,7 @@ typedef struct InFlight {
     bool found;
     Message message;
     unsigned attempts;     /* made so far */
-    int64_t next_try;      /* not before; 0 or past: now. A clock jump never makes the wait longer than it was set */
+    int64_t next_try;      /* not before; 0 or past: now. A clock that was set back ends the wait */
     Recipient *recipients; /* empty until outbox_set_recipients or the first answer */
     size_t n_recipients;
 } InFlight;

@@ -77,5 +77,7 @@ const char *store_wal_path(const Store *store);
 int store_read_begin(Store *store);
 void store_read_end(Store *store);
 
-/* Takes a stored time to wait for: after a clock jump none lies further away than `longest`. */
+/* Takes a stored time to wait for, which was set at most `longest` ahead. One further away is of a clock that has been
+ * set back since: how much of the wait is left cannot be known, so it is over. (Not `longest` from now: asked again
+ * then, that would be anew as far away.) */
 int64_t store_clamp_wait(int64_t until, int64_t now, int64_t longest);

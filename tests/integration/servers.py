@@ -303,7 +303,7 @@ class _Threaded:
 
     def __enter__(self):
         self._stop = threading.Event()
-        self._open = set()
+        self._open = {}  # socket: number of its connection
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", self._wanted))
         self.port = self._listener.getsockname()[1]
@@ -322,8 +322,8 @@ class _Threaded:
                 return
             peer.settimeout(60)
             with self._lock:
-                self._open.add(peer)
                 self.connections += 1
+                self._open[peer] = self.connections
             threading.Thread(target=self._run, args=(peer,), daemon=True).start()
 
     def _run(self, peer):
@@ -333,7 +333,7 @@ class _Threaded:
             pass
         finally:
             with self._lock:
-                self._open.discard(peer)
+                self._open.pop(peer, None)
             peer.close()
 
     def __exit__(self, *_):
@@ -341,11 +341,16 @@ class _Threaded:
         self._thread.join()
         self._listener.close()
         with self._lock:
-            for peer in self._open:
+            for peer in list(self._open):
                 try:
                     peer.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
+
+    def number(self, peer):
+        """Of an open connection: 1 for the first that was made."""
+        with self._lock:
+            return self._open[peer]
 
     def sleep(self, seconds):
         """Sleeps until the time is over or the server is stopped."""

@@ -40,8 +40,10 @@ static void test_waiting(void **state) {
     assert_false(seen.in_flight);
     assert_int_equal(look(f->store, "chat", NOW + 5).waiting, 2);
     assert_int_equal(look(f->store, "nobody", NOW + 5).waiting, 0);
-    /* The clock went back: the wait is not longer for it. */
-    assert_int_equal(look(f->store, "mail", NOW - DAYS).oldest, NOW - DAYS);
+    /* The clock went back by a day: what waits is due, and stays so. */
+    const int64_t wait = 5 * USEC_PER_SEC;
+    for (int64_t now = NOW - DAYS; now < NOW - DAYS + 2 * wait; now += USEC_PER_SEC)
+        assert_true(store_clamp_wait(look(f->store, "mail", now).oldest + wait, now, wait) <= now);
 
     OutboxRow *rows = NULL;
     size_t n = 0;
@@ -231,7 +233,7 @@ static void test_back_off(void **state) {
     /* The clock went back by a day. */
     InFlight flight = {0};
     assert_int_equal(outbox_in_flight(f->store, "mail", NOW - DAYS, &flight), 0);
-    assert_int_equal(flight.next_try, NOW - DAYS + 500 * USEC_PER_SEC - 4);
+    assert_true(flight.next_try <= NOW - DAYS);
     assert_int_equal(flight.attempts, 5);
     in_flight_done(&flight);
     assert_int_equal(outbox_wake(f->store, "mail"), 0);
