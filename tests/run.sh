@@ -4,10 +4,11 @@ set -u -o pipefail
 
 usage() {
     cat <<'EOF'
-usage: sudo tests/run.sh [--quick] [--bench] [--fuzz SECONDS] [--only PATTERN] [--no-deps] [--jobs N]
+usage: sudo tests/run.sh [--quick] [--bench] [--campaign] [--fuzz SECONDS] [--only PATTERN] [--no-deps] [--jobs N]
 
   --quick         one build (gcc), no sanitisers, no fuzzing, no slow tests, no booted Debian
   --bench         the measurements of tests/bench at the end (never counted as tests)
+  --campaign      1,000 runs of the fault campaign instead of 100, and a failure of each call of the store to the disk
   --fuzz SECONDS  how long each fuzz target runs (default 15)
   --only PATTERN  only tests whose name contains PATTERN
   --no-deps       do not call apt-get
@@ -15,11 +16,12 @@ usage: sudo tests/run.sh [--quick] [--bench] [--fuzz SECONDS] [--only PATTERN] [
 EOF
 }
 
-quick=no bench=no fuzz=15 only='' deps=yes jobs=4
+quick=no bench=no campaign=no fuzz=15 only='' deps=yes jobs=4
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=yes ;;
     --bench) bench=yes ;;
+    --campaign) campaign=yes ;;
     --fuzz) fuzz=${2:?--fuzz needs seconds} && shift ;;
     --only) only=${2:?--only needs a pattern} && shift ;;
     --no-deps) deps=no ;;
@@ -189,7 +191,6 @@ vm_begin() {
     rm -f build/results/vm.xml
     $python tests/vm/run.py --junit build/results/vm.xml >build/results/vm.log 2>&1 &
     vm=$!
-    trap 'if [ -n "$vm" ]; then kill "$vm" && wait "$vm"; fi' EXIT
 }
 
 vm_end() {
@@ -199,6 +200,44 @@ vm_end() {
     sed 's/^/      /' build/results/vm.log
     count 'booted Debian' build/results/vm.xml
 }
+
+# Seeded runs of the real programs with random harm done to them: they mostly wait, too.
+campaign_pid=''
+campaign_begin() {
+    wanted 'fault campaign' || return 0
+    local runs=100
+    [ $campaign = no ] || runs=1000
+    $python tests/campaign/run.py --build build/gcc --runs $runs >build/results/campaign.log 2>&1 &
+    campaign_pid=$!
+}
+
+campaign_result() {
+    wait "$1"
+    local result=$?
+    cat build/results/campaign.log
+    return $result
+}
+
+campaign_end() {
+    [ -n "$campaign_pid" ] || return 0
+    step 'fault campaign' campaign_result "$campaign_pid"
+    campaign_pid=''
+    tail -n 100 build/results/campaign.log | grep ' runs, ' | sed 's/^/      /'
+    [ $campaign = no ] || step 'store, a fault of each call' faults_of_each_call
+}
+
+faults_of_each_call() {
+    PORTWATCH_FAULTS=all build/gcc/tests/unit/store/test-store-faults
+}
+
+# What runs beside does not outlive us.
+end_all() {
+    local pid
+    for pid in $vm $campaign_pid; do
+        kill "$pid" && wait "$pid"
+    done
+}
+trap end_all EXIT
 
 # Leaks are looked for in the daemon, the command line and the unit tests; the notifier children end by _exit.
 export ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=1
@@ -228,13 +267,16 @@ if build gcc gcc --buildtype=debugoptimized -Dfault_points=true; then
 fi
 if [ $quick = no ]; then
     vm_begin
+    campaign_begin
     # without assertions, as a release is
     build clang clang -Doptimization=2 -Ddebug=true -Db_ndebug=true -Dfuzz=true && unit clang 2 && fuzzing
     if build asan gcc -Doptimization=1 -Ddebug=true -Db_sanitize=address,undefined -Dfault_points=true; then
         unit asan 5
+        campaign_end
         vm_end
         integration asan 3 'not plain'
     fi
+    campaign_end
 fi
 vm_end
 if [ $bench = yes ]; then

@@ -28,7 +28,7 @@ import harness
 import peers
 import plan as plans
 import servers
-from world import World
+from world import World, libc
 
 RUN_LIMIT = 600  # seconds, past every patience of a run: one that hangs has failed
 
@@ -180,7 +180,7 @@ def fork(stage, seed):
         return pid, directory
     status = 1
     try:
-        os.setsid()
+        libc.prctl(1, signal.SIGTERM, 0, 0, 0)  # PR_SET_PDEATHSIG
         report = one(stage, seed, directory)
         (directory / "report").write_text(json.dumps(report))
         status = 0
@@ -194,7 +194,7 @@ def main():
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--jobs", type=int, default=8)
+    parser.add_argument("--jobs", type=int, default=12)
     parser.add_argument("--keep", action="store_true", help="keep the directory of every run")
     arguments = parser.parse_args()
     seeds = collections.deque([arguments.seed] if arguments.seed is not None else
