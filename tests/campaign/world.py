@@ -29,8 +29,8 @@ class World:
         self.injected = collections.Counter()
         self._shim, self._certificates = clock_shim, certificates
         self._restart_at = self._point = self._locker = None
+        self._armed = False
         self._fillers = []
-        self.restarts = 0
         self.said = directory / "campaign.log"
 
     def say(self, text):
@@ -103,9 +103,9 @@ class World:
 
     def start(self):
         point, self._point = self._point, None
+        self._armed = point is not None
         self._restart_at = None
         self.watch.start(ready=False, **({"PORTWATCH_FAULT": point} if point else {}))
-        self.restarts += 1
 
     def tend(self):
         """As a service manager does: it was killed, or could not start, and is started again."""
@@ -120,7 +120,7 @@ class World:
         if self._restart_at and time.monotonic() >= self._restart_at:
             self.start()
 
-    def wait(self, condition, what, timeout=harness.PATIENCE):
+    def wait(self, condition, what, timeout=harness.PATIENCE, step=0.1):
         """harness.wait_until with a service manager, and with somebody who reloads if the plan has one: what waits by its
         back-off is then tried at once."""
         reload_at = time.monotonic() + 2
@@ -133,7 +133,7 @@ class World:
                 self.watch.reload()
             return condition()
 
-        return harness.wait_until(look, timeout, what, step=0.1)
+        return harness.wait_until(look, timeout, what, step)
 
     def children(self):
         """(pid, name) of each."""
@@ -264,3 +264,6 @@ class World:
         self.do_clock(0)
         self.do_free()
         self.unlock()
+        self._point = None
+        if self._armed:  # it may not have come to its point yet
+            self.do_kill("portwatchd")
