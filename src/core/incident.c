@@ -62,6 +62,7 @@ int event_copy(const Event *event, Event *ret) {
     if (copy_text(&copy.subject) < 0) r = -ENOMEM;
     if (copy_text(&copy.summary) < 0) r = -ENOMEM;
     if (copy_text(&copy.about) < 0) r = -ENOMEM;
+    if (copy_text(&copy.refused) < 0) r = -ENOMEM;
     if (copy_text(&copy.cause) < 0) r = -ENOMEM;
     if (r >= 0) r = endpoints_copy(&event->before, &copy.before);
     if (r >= 0) r = endpoints_copy(&event->after, &copy.after);
@@ -83,6 +84,7 @@ void event_done(Event *event) {
     free(event->subject);
     free(event->summary);
     free(event->about);
+    free(event->refused);
     free(event->cause);
     endpoints_done(&event->before);
     endpoints_done(&event->after);

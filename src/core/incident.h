@@ -85,6 +85,7 @@ typedef struct Event {
     char *summary; /* EVENT_SELF: one sentence for people; else NULL */
     char *about;   /* EVENT_SELF: the notifier that fails, or (`about_works`) works again; else NULL */
     bool about_works;
+    char *refused; /* EVENT_SELF: the message that was refused for good; else NULL */
     char *cause;   /* JSON text; NULL: none known */
     char **notify; /* names of notifiers; NULL: every one */
 } Event;

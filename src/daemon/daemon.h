@@ -50,6 +50,7 @@ typedef struct Notifier {
     InFlight in_flight;
     Delivery *results; /* of this attempt, stored when it is over */
     size_t n_results;
+    bool refused_known;  /* of every message that was refused for good the others have been told */
     bool result_pending; /* the attempt is over, but could not be stored yet */
     char *result_reason;
     bool failing;         /* said so in the log */
@@ -121,6 +122,8 @@ int daemon_notice(Daemon *d, Severity severity, const char *subject, const char 
 /* One to `names` about a notifier that fails, or works again; the database knows then that this was told. Both are
  * warnings, so that who hears of the one hears of the other. */
 int daemon_notice_about(Daemon *d, const char *notifier, bool works, const char *summary, char *const *names);
+/* One to `names` about a message that was refused for good; the database knows then that this was told. */
+int daemon_notice_refused(Daemon *d, const char *message, const char *summary, char *const *names);
 int daemon_tell_learned(Daemon *d);
 /* Called where the store failed: logs it once, opens a corrupt one anew. */
 int daemon_store_failed(Daemon *d, int error);

@@ -53,19 +53,30 @@ static void log_result(Notifier *n, MessageState state) {
         notifier_fails(n, "not delivered, the message waits and is tried again", reason ? reason : "no answer");
 }
 
-/* A message that was refused for good is told through the other notifiers. */
-static void tell_refused(Notifier *n, const char *reason) {
+static int tell_refused(Notifier *n, const FailedMessage *message) {
     Daemon *d = n->daemon;
-    _cleanup_free_ char *summary = NULL;
-    if (asprintf(&summary, "notifier %s could not deliver \"%s\": it was refused for good: %s", n->rule->name,
-            n->in_flight.message.subject, reason ? reason : "no reason given") < 0) {
-        summary = NULL;
-        log_no_memory();
-        return;
-    }
+    _cleanup_free_ char *summary = text_printf("notifier %s could not deliver \"%s\": it was refused for good: %s",
+        n->rule->name, message->subject, message->reason ? message->reason : "no reason given");
     char **others = daemon_others(d, n->rule->name);
-    if (!others || daemon_notice(d, SEVERITY_WARNING, "delivery", summary, others) < 0) log_no_memory();
+    int r = summary && others ? daemon_notice_refused(d, message->id, summary, others) : -ENOMEM;
     strv_free(others);
+    return r;
+}
+
+bool result_tell_refused(Notifier *n) {
+    while (!n->refused_known) {
+        FailedMessage message = {0};
+        int r = outbox_untold(n->daemon->store, n->rule->name, &message);
+        if (r > 0) daemon_store_failed(n->daemon, r);
+        if (r == 0 && message.id[0])
+            r = tell_refused(n, &message);
+        else if (r == 0)
+            n->refused_known = true;
+        failed_message_done(&message);
+        if (r == -ENOMEM) log_no_memory();
+        if (r != 0) return false;
+    }
+    return true;
 }
 
 bool result_store(Notifier *n) {
@@ -94,7 +105,7 @@ bool result_store(Notifier *n) {
             health_failed(n);
         else
             health_worked(n);
-        if (state == MESSAGE_FAILED) tell_refused(n, first_reason(n));
+        if (state == MESSAGE_FAILED) n->refused_known = false;
     }
     result_clear(n);
     in_flight_done(&n->in_flight);

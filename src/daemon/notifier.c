@@ -182,6 +182,10 @@ static void look(Notifier *n) {
         wait_for(n, 2 * USEC_PER_SEC);
         return;
     }
+    if (!result_tell_refused(n)) {
+        wait_for(n, 2 * USEC_PER_SEC);
+        return;
+    }
     if (n->test) {
         send_test(n);
         if (n->busy) return;

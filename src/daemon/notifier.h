@@ -8,6 +8,9 @@
 void result_add(Notifier *n, const Delivery *delivery);
 /* Stores the attempt that is over. False: it could not be stored yet. */
 bool result_store(Notifier *n);
+/* A message that was refused for good is told through the other notifiers, be it after a restart. False: it could not
+ * be stored yet. */
+bool result_tell_refused(Notifier *n);
 /* Stores and answers the test that is over. */
 void result_test(Notifier *n);
 /* The same for the heartbeat that is over. */

@@ -207,30 +207,39 @@ static int commit_event(Daemon *d, Event *event) {
     return daemon_commit(d, &decision, NULL);
 }
 
-static int notice(Daemon *d, Severity severity, const char *subject, const char *summary, const char *about, bool works,
-    char *const *names) {
+/* `like` has severity and what of the rest is not NULL; its texts are borrowed. */
+static int notice(Daemon *d, const Event *like) {
     Now now = daemon_now();
-    Event event = {.type = EVENT_SELF,
-        .time = now.realtime,
-        .seen = now.realtime,
-        .severity = severity,
-        .subject = strdup(subject),
-        .summary = strdup(summary),
-        .about = about ? strdup(about) : NULL,
-        .about_works = works};
-    int r = event.subject && event.summary && (!about || event.about) ? 0 : -ENOMEM;
-    if (r == 0 && names && !(event.notify = strv_copy(names))) r = -ENOMEM;
+    Event event = {0}, shown = *like;
+    shown.type = EVENT_SELF;
+    shown.time = shown.seen = now.realtime;
+    int r = event_copy(&shown, &event);
     if (r == 0) r = commit_event(d, &event);
     event_done(&event);
     return r;
 }
 
 int daemon_notice(Daemon *d, Severity severity, const char *subject, const char *summary, char *const *names) {
-    return notice(d, severity, subject, summary, NULL, false, names);
+    return notice(
+        d, &(Event){
+               .severity = severity, .subject = (char *)subject, .summary = (char *)summary, .notify = (char **)names});
 }
 
 int daemon_notice_about(Daemon *d, const char *notifier, bool works, const char *summary, char *const *names) {
-    return notice(d, SEVERITY_WARNING, "delivery", summary, notifier, works, names);
+    return notice(d, &(Event){.severity = SEVERITY_WARNING,
+                         .subject = (char *)"delivery",
+                         .summary = (char *)summary,
+                         .about = (char *)notifier,
+                         .about_works = works,
+                         .notify = (char **)names});
+}
+
+int daemon_notice_refused(Daemon *d, const char *message, const char *summary, char *const *names) {
+    return notice(d, &(Event){.severity = SEVERITY_WARNING,
+                         .subject = (char *)"delivery",
+                         .summary = (char *)summary,
+                         .refused = (char *)message,
+                         .notify = (char **)names});
 }
 
 int daemon_tell_learned(Daemon *d) {

@@ -88,6 +88,7 @@ static int commit_event(Store *store, const Commit *commit, const Event *event) 
     if (r == 0 && event->about)
         r = db_run(store, "UPDATE notifier SET failing_told = ? WHERE name = ?", "it",
             event->about_works ? (int64_t)0 : event->time, event->about);
+    if (r == 0 && event->refused) r = db_run(store, "UPDATE message SET untold = 0 WHERE id = ?", "t", event->refused);
     if (r == 0 && event->has_incident && event->incident.state != INCIDENT_OPEN)
         r = db_run(store, "DELETE FROM told WHERE incident = ?", "t", event->incident.id);
     return r;

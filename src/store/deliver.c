@@ -78,10 +78,10 @@ int store_notifier_result(Store *store, const char *notifier, const char *reason
 /* A failed message keeps the words of the refusal, whichever attempt they came with. */
 static int message_end(Store *store, int64_t seq, bool failed, int64_t now) {
     return db_run(store,
-        "UPDATE message SET state = ?1, attempts = attempts + 1, next_try = 0, ended = ?2, last_error ="
+        "UPDATE message SET state = ?1, untold = ?4, attempts = attempts + 1, next_try = 0, ended = ?2, last_error ="
         " (SELECT CASE address WHEN '' THEN '' ELSE address || ': ' END || coalesce(reason, 'refused') FROM recipient"
         " WHERE message = ?3 AND state = 'refused' ORDER BY position LIMIT 1) WHERE seq = ?3",
-        "tii", failed ? "failed" : "sent", now, seq);
+        "tiid", failed ? "failed" : "sent", now, seq, (int)failed);
 }
 
 int outbox_result(Store *store, const char *message, const Delivery *deliveries, size_t n, const char *reason,
@@ -126,13 +126,36 @@ int outbox_wake(Store *store, const char *notifier) {
         "t", notifier);
 }
 
+void failed_message_done(FailedMessage *message) {
+    free(message->notifier);
+    free(message->subject);
+    free(message->reason);
+    *message = (FailedMessage){0};
+}
+
 void failed_messages_free(FailedMessage *messages, size_t n) {
-    for (size_t i = 0; messages && i < n; i++) {
-        free(messages[i].notifier);
-        free(messages[i].subject);
-        free(messages[i].reason);
-    }
+    for (size_t i = 0; messages && i < n; i++) failed_message_done(&messages[i]);
     free(messages);
+}
+
+int outbox_untold(Store *store, const char *notifier, FailedMessage *ret) {
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    FailedMessage message = {0};
+    bool row = false;
+    int r = db_query(store, &statement,
+        "SELECT id, subject, last_error FROM message WHERE notifier = ? AND untold = 1 ORDER BY seq LIMIT 1", "t",
+        notifier);
+    if (r == 0) r = db_step(store, statement, &row);
+    if (r == 0 && row) {
+        db_copy(statement, 0, message.id, sizeof(message.id));
+        r = db_string(statement, 1, &message.subject);
+        if (r == 0) r = db_string(statement, 2, &message.reason);
+    }
+    if (r == 0)
+        *ret = message;
+    else
+        failed_message_done(&message);
+    return r;
 }
 
 int outbox_failed(Store *store, size_t max, FailedMessage **ret, size_t *ret_n) {

@@ -110,4 +110,8 @@ typedef struct FailedMessage {
 
 /* The latest `max` of them, newest first. */
 int outbox_failed(Store *store, size_t max, FailedMessage **ret, size_t *ret_n);
+/* The oldest message of this notifier that was refused for good and of which the others have not been told yet (an
+ * event with `refused` tells them): its id ("": there is none), subject and reason. */
+int outbox_untold(Store *store, const char *notifier, FailedMessage *ret);
+void failed_message_done(FailedMessage *message);
 void failed_messages_free(FailedMessage *messages, size_t n);

@@ -98,7 +98,8 @@ static const char schema_2[] =
     "ALTER TABLE history ADD COLUMN namespace TEXT NOT NULL DEFAULT '';";
 
 /* How often what an incident is about has come back, where it comes and goes. What waits knows how urgent it is (0 info
- * to 2 critical) and how many bytes; that a notifier fails is told once; who was told of an incident that is
+ * to 2 critical) and how many bytes; that a notifier fails is told once, and so is that it refused a message
+ * for good; who was told of an incident that is
  * open hears how it goes on.
  * The baseline's versions: one row a version, and one a surface that it changed. Joins and learning are counted in the
  * version that is there (`times`, up to `last`).
@@ -109,6 +110,8 @@ static const char schema_3[] =
     "ALTER TABLE notifier ADD COLUMN omitted INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE notifier ADD COLUMN omitted_from INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE notifier ADD COLUMN omitted_to INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE message ADD COLUMN untold INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX message_untold ON message (notifier) WHERE untold = 1;"
     "ALTER TABLE queue ADD COLUMN severity INTEGER NOT NULL DEFAULT 1;"
     "ALTER TABLE queue ADD COLUMN size INTEGER NOT NULL DEFAULT 0;"
     "CREATE TABLE told ("

@@ -97,6 +97,26 @@ def test_killed_at_a_fault_point_every_event_arrives(programs, watch, listeners,
     assert len(ids) - len(set(ids)) <= 1, "more than one mail delivered twice for one crash"
 
 
+def test_killed_after_a_refusal_the_other_notifier_is_told_of_it(programs, watch, listeners, hook, mail):
+    if not supports_faults(programs):
+        pytest.skip("built without -Dfault_points=true")
+    running = watch(config_text(FAST, hook_section(hook, group_wait="100ms") +
+                                email_section(mail, group_wait="100ms", events="notice")), started=False)
+    running.start(ready=False, PORTWATCH_FAULT="after-result:3")  # two have been told what was learned
+    learned_everywhere(hook, mail)
+    hook.respond = lambda request: (400 if b"tcp/8080" in request.body else 200, {}, b"")
+    listeners.start("tcp@0.0.0.0@8080", name="web")
+    wait_until(lambda: running.process.poll() is not None, what=running.tail)
+    running.kill()
+    running.start()
+    wait_until(lambda: any("was refused for good" in m["Subject"] for m in strict_mails(mail)), what=running.tail)
+    running.kill()
+    running.start()
+    listeners.start("tcp@0.0.0.0@8081", name="web")
+    wait_until(lambda: audit(hook)["tcp/8081"], what=running.tail)
+    assert sum("was refused for good" in m["Subject"] for m in strict_mails(mail)) == 1, "once"
+
+
 @pytest.mark.slow
 def test_killed_at_50_random_instants_every_event_arrives(watch, listeners, hook):
     seed = int(os.environ.get("PORTWATCH_SEED", random.randrange(1 << 32)))
