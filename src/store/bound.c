@@ -31,7 +31,7 @@ static int omit(Store *store, const char *notifier) {
     return r == 0 ? db_run(store, "DELETE FROM temp.omitting", "") : r;
 }
 
-int queue_bound(Store *store, const char *notifier) {
+static int queue_bound(Store *store, const char *notifier) {
     int64_t rows = 0, bytes = 0;
     int r = measure(store, notifier, &rows, &bytes);
     if (r != 0 || (rows <= OUTBOX_QUEUE_MAX && bytes <= OUTBOX_QUEUE_BYTES)) return r;
@@ -55,6 +55,18 @@ int queue_bound(Store *store, const char *notifier) {
             " WHERE n > 1 AND (n > ?2 OR bytes > ?3)",
             "tii", notifier, (int64_t)OUTBOX_QUEUE_MAX / 4 * 3, OUTBOX_QUEUE_BYTES / 4 * 3);
     return r == 0 ? omit(store, notifier) : r;
+}
+
+/* Once a commit: a single one may bring thousands of events. */
+int queues_bound(Store *store) {
+    _cleanup_statement_ sqlite3_stmt *statement = NULL;
+    char **names = NULL;
+    bool row = false;
+    int r = db_query(store, &statement, "SELECT DISTINCT notifier FROM queue WHERE message IS NULL", "");
+    while (r == 0 && (r = db_step(store, statement, &row)) == 0 && row) r = strv_append(&names, db_text(statement, 0));
+    for (size_t i = 0; r == 0 && names && names[i]; i++) r = queue_bound(store, names[i]);
+    strv_free(names);
+    return r;
 }
 
 int outbox_omitted(Store *store, const char *notifier, Omitted *ret) {

@@ -83,8 +83,6 @@ static int commit_event(Store *store, const Commit *commit, const Event *event) 
     int64_t seq = sqlite3_last_insert_rowid(store->db);
     for (size_t i = 0; r == 0 && document->notifiers && document->notifiers[i]; i++)
         r = commit_queue(store, event, seq, document->notifiers[i], strlen(document->document), commit->now);
-    for (size_t i = 0; r == 0 && document->notifiers && document->notifiers[i]; i++)
-        r = queue_bound(store, document->notifiers[i]);
     if (r == 0 && event->about)
         r = db_run(store, "UPDATE notifier SET failing_told = ? WHERE name = ?", "it",
             event->about_works ? (int64_t)0 : event->time, event->about);
@@ -125,6 +123,7 @@ static int commit_decision(Store *store, const Commit *commit) {
     int r = version_record(store, decision, commit->now);
     for (size_t i = 0; r == 0 && i < decision->n_baseline; i++) r = commit_baseline(store, &decision->baseline[i]);
     for (size_t i = 0; r == 0 && i < decision->n_events; i++) r = commit_event(store, commit, &decision->events[i]);
+    if (r == 0 && decision->n_events > 0) r = queues_bound(store);
     for (size_t i = 0; r == 0 && i < decision->n_updates; i++) r = commit_incident(store, &decision->updates[i]);
     for (size_t i = 0; r == 0 && i < decision->n_transitions; i++) r = history_record(store, &decision->transitions[i]);
     if (r == 0 && decision->pauses_changed) r = commit_pauses(store, decision);

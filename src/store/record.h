@@ -9,8 +9,8 @@ int version_record(Store *store, const Decision *decision, int64_t now);
 /* Forgets changes of versions that are older than `before`, or too many; never the latest of a surface. */
 int version_expire(Store *store, int64_t before, bool *more);
 
-/* Keeps what waits for a notifier within OUTBOX_QUEUE_MAX events and OUTBOX_QUEUE_BYTES (store/outbox.h). */
-int queue_bound(Store *store, const char *notifier);
+/* Keeps what waits for each notifier within OUTBOX_QUEUE_MAX events and OUTBOX_QUEUE_BYTES (store/outbox.h). */
+int queues_bound(Store *store);
 
 /* A bounce like one of the last day's (same surface, same difference) counts there instead. */
 int history_record(Store *store, const Transition *transition);
