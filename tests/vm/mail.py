@@ -17,6 +17,7 @@ TRACE = ["Received"]  # the server's
 MESSAGE_ID = re.compile(rf"<[0-9a-f]{{8}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{4}}-[0-9a-f]{{12}}@{re.escape(world.HOST)}>")
 
 _CLOCK = r"(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d UTC"
+_WHY = r"(?:exit status \d+|killed by SIG[A-Z]+(?:, core dumped)?|killed for want of memory)"
 _AGE = r"\d+ \w+(?: \d+ \w+)?"
 _WHO = r"(?:unknown owner|\S+)(?: for \S+)?(?: \(user \S+\))?"
 _WHERE = (r"(?:all IPv4 addresses|all IPv6 addresses|all IPv4 and IPv6 addresses|this host only|[0-9a-f.:]+"
@@ -58,7 +59,9 @@ LINES = re.compile("|".join(f"(?:{line})" for line in [
     r"Owner  not known",
     r"Args   \S.*",
     # why: how its unit ended, its last lines in the journal
-    rf"Cause  {_UNIT} failed at {_CLOCK}: (?:exit status \d+|killed by SIG[A-Z]+(?:, core dumped)?|killed for want of memory)",
+    rf"Cause  {_UNIT} failed at {_CLOCK}: {_WHY}",
+    # nobody had looked at who held the port since the restart
+    rf"Cause  {_UNIT} was restarted at {_CLOCK} on request; started again, it failed at {_CLOCK}: {_WHY}",
     rf"Cause  {_UNIT} was stopped at {_CLOCK} on request",
     rf"Cause  {_UNIT} is not running(?:; its process \d+ has ended)?",
     r"       \| [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+\[\d+\]: \S.*",
