@@ -136,11 +136,11 @@ unit() {
     count "unit tests ($1)" "$directory/meson-logs/testlog.junit.xml"
 }
 
-# integration BUILD SLOWNESS MARKS: against the programs of that build.
+# integration BUILD SLOWNESS MARKS JOBS: against the programs of that build.
 integration() {
     local report=build/results/integration-$1.xml log=build/results/integration-$1.log status
     rm -f "$report"
-    PORTWATCH_BUILD=$PWD/build/$1 PORTWATCH_SLOW=$2 $python -m pytest -p no:cacheprovider -q -n "$jobs" \
+    PORTWATCH_BUILD=$PWD/build/$1 PORTWATCH_SLOW=$2 $python -m pytest -p no:cacheprovider -q -n "$4" \
         --dist load --junitxml "$report" -m "$3" ${only:+-k "$only"} tests/integration >"$log" 2>&1
     status=$?
     # 5: no test of that name
@@ -263,7 +263,7 @@ if build gcc gcc --buildtype=debugoptimized -Dfault_points=true; then
         wanted packages && step packages packaging/deb.sh --output build/packages --no-deps &&
             export PORTWATCH_PACKAGES=$PWD/build/packages
     fi
-    integration gcc 1 "$marks"
+    integration gcc 1 "$marks" "$jobs"
 fi
 if [ $quick = no ]; then
     vm_begin
@@ -274,7 +274,7 @@ if [ $quick = no ]; then
         unit asan 5
         campaign_end
         vm_end
-        integration asan 3 'not plain'
+        integration asan 3 'not plain' $((jobs + 2)) # nothing else runs by now, and they mostly wait
     fi
     campaign_end
 fi
